@@ -1,14 +1,14 @@
 """What can go wrong, as one tree; each error knows the exit code the command line ends with.
 
-    KgbuildError            1   something went wrong that no class below names
-    ├── UsageError          2   an argument or a parameter is not what it should be
-    │   └── ConfigurationError  kgbuild.toml holds something it should not
-    ├── SourceError         3   a file cannot be read as what it claims to be
-    ├── WorkspaceError      4   the workspace is missing, half set up, or lacks a stage's result
-    │   └── WorkspaceBusy       another kgbuild holds the workspace's lock
-    ├── ModelError          5   an encoder or a trained model is missing, damaged or does not fit
-    └── StoreError          6   the graph's engine is missing, refuses, or holds what it should not
-        └── QueryError          a template or its parameters were refused
+KgbuildError            1   something went wrong that no class below names
+├── UsageError          2   an argument or a parameter is not what it should be
+│   └── ConfigurationError  kgbuild.toml holds something it should not
+├── SourceError         3   a file cannot be read as what it claims to be
+├── WorkspaceError      4   the workspace is missing, half set up, or lacks a stage's result
+│   └── WorkspaceBusy       another kgbuild holds the workspace's lock
+├── ModelError          5   an encoder or a trained model is missing, damaged or does not fit
+└── StoreError          6   the graph's engine is missing, refuses, or holds what it should not
+    └── QueryError          a template or its parameters were refused
 """
 
 from __future__ import annotations

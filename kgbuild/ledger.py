@@ -84,10 +84,22 @@ class Ledger:
         import pyarrow as pa
 
         schema = pa.schema([(n, pa.int64() if n == "line" else pa.string()) for n in ("source", "line", "fate", "reason", "detail")])
-        parts = [pa.Table.from_pylist([dict(source=self.source, fate=f, line=n, reason=r, detail=d) for f, n, r, d in self._fates], schema)]
+        parts = [
+            pa.Table.from_pylist(
+                [{"source": self.source, "fate": f, "line": n, "reason": r, "detail": d} for f, n, r, d in self._fates], schema
+            )
+        ]
         for fate, reason, lines, details in self._bulk:
-            constant = {name: pa.repeat(value, len(lines)) for name, value in (("source", self.source), ("fate", fate), ("reason", reason))}
-            parts.append(pa.table({**constant, "line": pa.array(lines, pa.int64()), "detail": pa.array(details, pa.string())}).select(schema.names).cast(schema))
+            constant = {
+                "source": pa.repeat(self.source, len(lines)),
+                "fate": pa.repeat(fate, len(lines)),
+                "reason": pa.repeat(reason, len(lines)),
+            }
+            parts.append(
+                pa.table({**constant, "line": pa.array(lines, pa.int64()), "detail": pa.array(details, pa.string())})
+                .select(schema.names)
+                .cast(schema)
+            )
         return pa.concat_tables(parts)
 
     def _count(self, fate: str) -> int:
