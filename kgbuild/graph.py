@@ -187,13 +187,13 @@ def _forwarded(tables_dir: Path) -> dict[str, str]:
     xrefs = _frame(tables_dir, "xrefs", ["subject_id", "predicate", "object_id"])
     xrefs = xrefs[xrefs["predicate"] == "replaced_by"]
     step = dict(zip(xrefs["subject_id"], xrefs["object_id"], strict=True))
-    forwarded = {}
+    forwarded: dict[str, str] = {}
     for old in concepts.loc[concepts["obsolete"], "id"]:
         seen, new = {old}, step.get(old)
         while new is not None and new not in live and new not in seen:
             seen.add(new)
             new = step.get(new)
-        if new in live:
+        if new is not None and new in live:
             forwarded[old] = new
     return forwarded
 

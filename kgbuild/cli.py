@@ -1,0 +1,403 @@
+"""The command line: one thin function per command; everything heavy is imported inside.
+
+Exit codes: 0 done; 1 something went wrong that has no code of its own; 2 wrong use (arguments, kgbuild.toml, a query's
+parameters); 3 a source file cannot be read; 4 the workspace is missing, busy or lacks a stage; 5 the encoder or model; 6 the
+graph's engine; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kgbuild import __version__
+from kgbuild.errors import KgbuildError, UsageError
+from kgbuild.progress import reporter
+from kgbuild.workspace import Workspace
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="kgbuild",
+    help="Phenotypes written four ways, one graph out.\n\n"
+    "Start with `kgbuild demo`. With your own files: `kgbuild init WORKSPACE --data FOLDER`, then `kgbuild train` and "
+    "`kgbuild populate` in that workspace, then `kgbuild query --list`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"Exit codes: {__doc__.split('Exit codes: ')[1].strip()}".replace("\n", " "),
+)
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("-w", "--workspace", help="Workspace folder; before or after the command. Default: $KGBUILD_WORKSPACE, else the current folder.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for a pipe.")]
+
+
+class _Session:
+    """What the options before the command said."""
+
+    workspace: Path | None = None
+    debug = False
+
+
+_session = _Session()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kgbuild {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    workspace: WorkspaceOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001 - the callback acts
+) -> None:
+    _session.workspace, _session.debug = workspace, debug
+
+
+def _open(workspace: Path | None) -> Workspace:
+    chosen = workspace or _session.workspace or os.environ.get("KGBUILD_WORKSPACE") or "."
+    return Workspace.open(Path(chosen))
+
+
+def _say(text: str) -> None:
+    """Print for a person: to standard error, so that standard output can be piped."""
+    typer.echo(text, err=True)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@app.command()
+def init(
+    workspace: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of downloaded files to look through.")] = None,
+    encoder: Annotated[str, typer.Option(help='Text encoder: "minilm" (packaged), "hashed" (no torch), a Hugging Face id or a folder.')] = "minilm",
+    as_json: JsonOption = False,
+) -> None:
+    """Look through a folder of files and write a commented kgbuild.toml.
+
+    Files are recognised by their content. Of several of one kind the newest full one is enabled; the others are written
+    commented out, with the reason. Development gold is for evaluation only. Nothing is copied: the files stay where they are.
+
+    Example: kgbuild init my-graph --data ~/downloads
+    """
+    from kgbuild import pipeline
+
+    result = pipeline.init(workspace, data, model=encoder)
+    if as_json:
+        _print_json(result.as_dict())
+        return
+    for choice in result.choices:
+        mark = "use " if choice.enabled else "skip"
+        _say(f"{mark}  {choice.recognised.kind:20} {choice.path}" + ("" if choice.enabled else f"\n      {choice.reason}"))
+    for path in result.unrecognised:
+        _say(f"?     not recognised       {path}")
+    _say(f"\n{result.configuration_path} written. Look it through, then: kgbuild train -w {workspace}")
+
+
+@app.command()
+def ingest(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Read the sources into typed tables; every row is kept, merged or rejected, and accounted for.
+
+    Rejected rows are in tables-…/rejects.tsv with file, line and reason.
+
+    Example: kgbuild ingest -w my-graph
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        outcomes = pipeline.ingest(_open(workspace), progress=progress)
+    _show(outcomes, as_json)
+
+
+@app.command()
+def train(
+    workspace: WorkspaceOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Train again although nothing changed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn one space for SNPs and biomedical text; brings the tables up to date first.
+
+    Prints the AUC of held-out SNP-trait pairs beside that of counting how popular a trait is.
+
+    Example: kgbuild train -w my-graph
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        outcomes = pipeline.train(_open(workspace), progress=progress, force=force)
+    _show(outcomes, as_json)
+
+
+@app.command()
+def harmonise(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Link ICD, PheCode and free-text concepts to the target vocabulary, with calibrated probabilities, and merge what is the same.
+
+    Curated mappings win; what a curator rejected is blocked. Prints Hits@1 and the calibration error on pairs that nothing
+    was fitted on.
+
+    Example: kgbuild harmonise -w my-graph
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        outcomes = pipeline.harmonise(_open(workspace), progress=progress)
+    _show(outcomes, as_json)
+
+
+@app.command()
+def populate(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """Build the graph and load it into the embedded engine; brings tables and links up to date first, never trains.
+
+    The database is built aside, counted, and switched to when whole: whoever reads meanwhile sees the old one.
+
+    Example: kgbuild populate -w my-graph
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        outcomes = pipeline.populate(_open(workspace), progress=progress)
+    _show(outcomes, as_json)
+
+
+@app.command()
+def status(
+    workspace: WorkspaceOption = None,
+    why: Annotated[bool, typer.Option("--why", help="Say which input or setting made a stage stale.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the stages: which are up to date, which have to run again, and what they made.
+
+    Example: kgbuild status --why
+    """
+    from kgbuild import pipeline
+
+    states = pipeline.status(_open(workspace))
+    if as_json:
+        _print_json([state.as_dict() for state in states])
+        return
+    for state in states:
+        typer.echo(state.line())
+        if why:
+            for reason in state.reasons:
+                typer.echo(f"        {reason}")
+
+
+@app.command()
+def query(
+    name: Annotated[str | None, typer.Argument(help="Template, e.g. variants-of-trait; see --list.")] = None,
+    parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as --name value.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the templates and their parameters.")] = False,
+    cypher: Annotated[str | None, typer.Option("--cypher", help="Run this Cypher instead of a template (read only).")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the graph: a template by name with its parameters, or Cypher.
+
+    Examples:
+
+    kgbuild query variants-of-trait --trait "type 2 diabetes"
+
+    kgbuild query --cypher "MATCH (d:Drug) RETURN d.name ORDER BY d.name LIMIT 5"
+    """
+    from kgbuild import pipeline, queries
+
+    if list_ or (name is None and cypher is None):
+        templates = queries.templates()
+        if as_json:
+            _print_json([template.as_dict() for template in templates.values()])
+            return
+        for template in templates.values():
+            typer.echo(template.summary())
+        return
+    with pipeline.open_graph(_open(workspace)) as store:
+        if cypher is not None:
+            answer = queries.run_cypher(store, cypher, {})
+        else:
+            answer = queries.run(store, str(name), queries.parse_arguments(str(name), parameters or []))
+    if as_json:
+        _print_json(answer.rows)
+    else:
+        _print_table(answer.columns, answer.rows)
+
+
+query_settings = {"ignore_unknown_options": True, "allow_interspersed_args": True}
+
+
+@app.command()
+def export(
+    what: Annotated[str, typer.Argument(help="mappings or graph")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File (mappings) or folder (graph); default: exports/ in the workspace.")] = None,
+    format_: Annotated[str | None, typer.Option("--format", help="mappings: sssom (default), csv, json; graph: kgx (default), csv")] = None,
+    include_restricted: Annotated[bool, typer.Option("--include-restricted", help="Also write rows that their source does not allow to pass on.")] = False,
+    review: Annotated[bool, typer.Option("--review", help="mappings: also links that a person should look at.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the harmonised mapping table (SSSOM, CSV) or the graph (KGX, CSV).
+
+    Rows that may not be passed on stay out unless asked for, and are counted.
+
+    Example: kgbuild export mappings --out mappings.sssom.tsv
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        summary = pipeline.export(_open(workspace), what, out, format_, include_restricted=include_restricted, review=review, progress=progress)
+    if as_json:
+        _print_json(summary)
+    else:
+        _say("\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in summary.items()))
+
+
+@app.command(name="map")
+def map_(
+    file: Annotated[Path, typer.Argument(help="CSV or TSV with your phenotypes.")],
+    column: Annotated[str, typer.Option("--column", help="Column that holds the text.")],
+    code: Annotated[str | None, typer.Option("--code", help="Column that holds a code, if there is one.")] = None,
+    code_vocabulary: Annotated[str | None, typer.Option("--code-vocabulary", help="Its vocabulary: icd10, icd10cm, icd9cm, phecode, phecodex.")] = None,
+    to: Annotated[str, typer.Option("--to", help="Vocabulary to map to.")] = "efo",
+    top: Annotated[int, typer.Option("--top", min=1, max=100, help="Candidates per text.")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="SSSOM TSV to write; default: standard output.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Map your own list of phenotype texts (and codes) to the target vocabulary, best candidate first, as SSSOM.
+
+    `confidence` is the probability of the predicate that is written; `p_target` orders the candidates. A text without a
+    counterpart is said to have none.
+
+    Example: kgbuild map phenotypes.csv --column description --top 3 --out mapped.sssom.tsv
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        summary = pipeline.map_file(_open(workspace), file, column=column, code=code, code_vocabulary=code_vocabulary, to=to, top=top, out=out, progress=progress)
+    _say(summary)
+
+
+@app.command()
+def score(
+    pairs: Annotated[Path, typer.Argument(help="TSV with columns left and right: a text, an id or an rs id in each.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="TSV to write: the same rows with similarity, score and reason.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Score pairs of texts, ids and SNPs with the trained model.
+
+    `similarity` is the raw cosine, `score` the documented ranking score. What the model does not know gets empty cells and a
+    reason.
+
+    Example: kgbuild score pairs.tsv --out scored.tsv
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        summary = pipeline.score(_open(workspace), pairs, out, progress=progress)
+    _say(summary)
+
+
+@app.command()
+def serve(
+    workspace: WorkspaceOption = None,
+    port: Annotated[int, typer.Option("--port", help="Bolt port on loopback; 0: any free one.")] = 7687,
+) -> None:
+    """Open the embedded graph to any Neo4j driver over Bolt, on this machine only, with a password.
+
+    The password comes from $KGBUILD_SERVE_PASSWORD, else one is made; the address file in the workspace holds it, and only
+    you can read that file. Stop with Control-C.
+
+    Example: kgbuild serve --port 7687
+    """
+    from kgbuild import pipeline
+
+    pipeline.serve(_open(workspace), port=port, say=_say)
+
+
+@app.command()
+def demo(
+    workspace: Annotated[Path, typer.Argument(help="Folder to make the demo's workspace in.")] = Path("kgbuild-demo"),
+    encoder: Annotated[str, typer.Option(help='Text encoder: "minilm", or "hashed" to go without torch.')] = "minilm",
+) -> None:
+    """Run the main job on a packaged data set of ten disease areas: train, populate, ask, export.
+
+    Takes a few minutes on two cores and needs nothing but what is installed.
+    """
+    from kgbuild.demo import run
+
+    with reporter() as progress:
+        run(workspace, encoder=encoder, progress=progress, say=typer.echo)
+
+
+def _show(outcomes: list[Any], as_json: bool) -> None:
+    if as_json:
+        _print_json([outcome.as_dict() for outcome in outcomes])
+        return
+    for outcome in outcomes:
+        _say(outcome.text())
+
+
+def _print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Print rows as a table when a person reads, as TSV when a program does."""
+    if not sys.stdout.isatty():
+        typer.echo("\t".join(columns))
+        for row in rows:
+            typer.echo("\t".join(_cell(row.get(column)) for column in columns))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, show_lines=False)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return "; ".join(_cell(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_cell(item)}" for key, item in value.items())
+    return str(value).replace("\t", " ").replace("\n", " ")
+
+
+@contextlib.contextmanager
+def _errors_as_exit_codes() -> Iterator[None]:
+    from embedder.errors import EmbedderError
+
+    try:
+        yield
+    except (KgbuildError, EmbedderError) as error:
+        if _session.debug:
+            raise
+        _say(f"kgbuild: {error}")
+        raise SystemExit(error.exit_code if isinstance(error, KgbuildError) else 5) from None
+    except KeyboardInterrupt:
+        _say("\nkgbuild: interrupted; finished stages are kept, the next run goes on from there")
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `kgbuild query … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def main() -> None:
+    """Run the command line; errors become a message and an exit code."""
+    with _errors_as_exit_codes():
+        app(standalone_mode=True)

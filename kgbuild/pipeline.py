@@ -1,0 +1,233 @@
+"""The order of stages: unpacks the configuration, runs what is stale, and says what it did or why it did nothing.
+
+`train` brings ingest up to date. `populate` brings the links up to date and never trains by itself: it uses the last
+finished model, says when that is older than the tables, and takes the base encoder where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgbuild import configuration as configurations
+from kgbuild import ingest as ingesting
+from kgbuild.configuration import Configuration
+from kgbuild.errors import UsageError, WorkspaceError
+from kgbuild.sources import reader, recognise
+from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from embedder import TextEncoder
+    from kgbuild.stores.embedded import EmbeddedStore
+
+__all__ = ["Initialised", "Outcome", "State", "export", "harmonise", "ingest", "init", "map_file", "open_graph", "populate", "score", "serve", "status", "train"]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """What `init` found and wrote."""
+
+    configuration_path: Path
+    choices: list[recognise.Choice]
+    unrecognised: list[Path]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "configuration": str(self.configuration_path),
+            "sources": [{"path": str(c.path), "kind": c.recognised.kind, "enabled": c.enabled, "reason": c.reason} for c in self.choices],
+            "unrecognised": [str(path) for path in self.unrecognised],
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage: run, or found up to date."""
+
+    stage: str
+    ran: bool
+    reasons: list[str]
+    record: Record
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def text(self) -> str:
+        facts = [f"    {name.replace('_', ' ')}: {_shown(value)}" for name, value in self.record.facts.items()]
+        notes = [f"    note: {note}" for note in self.notes]
+        if not self.ran:
+            return "\n".join([f"{self.stage}: up to date ({self.record.finished})", *notes])
+        return "\n".join([f"{self.stage}: done in {self.record.seconds:.0f} s", *facts, *notes])
+
+
+@dataclass(frozen=True)
+class State:
+    """A stage as `status` shows it."""
+
+    stage: str
+    command: str
+    reasons: list[str]
+    record: Record | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "up_to_date": not self.reasons}
+
+    def line(self) -> str:
+        if self.record is None:
+            return f"{self.stage:7} not run yet    `{self.command}`"
+        state = "up to date" if not self.reasons else f"stale, run `{self.command}`"
+        return f"{self.stage:7} {state:24} {self.record.finished}  {self.record.seconds:7.0f} s  {self.record.peak_megabytes:6} MB"
+
+
+def init(root: Path, data: Path | None, *, model: str = "minilm") -> Initialised:
+    """Look through a folder and write kgbuild.toml.
+
+    Raises:
+        WorkspaceError: There is a kgbuild.toml already.
+        UsageError: The folder is not there.
+    """
+    if (root / CONFIGURATION).exists():
+        raise WorkspaceError(f"{root / CONFIGURATION} exists", advice="Edit it, or remove it first; the stages' results stay.")
+    if data is not None and not data.is_dir():
+        raise UsageError(f"{data} is not a folder", advice="Name the folder that your downloaded files lie in.")
+    found, unrecognised = recognise.recognise_folder(data) if data else ([], [])
+    choices = recognise.choose(found)
+    method = "centroid" if model == "hashed" else "generel"
+    with write_whole(root / CONFIGURATION) as aside:
+        aside.write_text(configurations.render(choices, unrecognised, root, model=model, method=method), encoding="utf-8")
+    return Initialised(root / CONFIGURATION, choices, unrecognised)
+
+
+# ---------------------------------------------------------------- what each stage depends on
+
+
+def _tables_stage(workspace: Workspace, configuration: Configuration, hashes: dict[Path, str]) -> Stage:
+    inputs = {}
+    for entry in configuration.entries(workspace.root):
+        if not entry.path.is_file():
+            raise UsageError(f"source {entry.key!r}: no file at {entry.path}", advice=f"Correct `path` in {workspace.configuration_path}.")
+        hashes[entry.path] = inputs[entry.key] = workspace.input_hash(entry.path)
+    sources = [source.model_dump(mode="json", exclude={"path"}) for source in configuration.sources]
+    readers = {kind: reader(kind).VERSION for kind in sorted({source.kind for source in configuration.sources})}
+    return Stage("tables", ingesting.VERSION, inputs, {"sources": {s["key"]: s for s in sources}, "readers": readers})
+
+
+def _model_stage(configuration: Configuration, tables: Stage) -> Stage:
+    from kgbuild import pairs
+
+    return Stage("model", pairs.VERSION, {"tables": tables.key}, {"encoder": configuration.encoder.model_dump(), "train": configuration.train.model_dump()})
+
+
+def _links_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
+    from kgbuild import links
+
+    inputs = {"tables": tables.key}
+    if configuration.harmonise.space == "model":
+        inputs["model"] = _model_key(workspace)
+    return Stage("links", links.VERSION, inputs, {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()})
+
+
+def _graph_stage(workspace: Workspace, configuration: Configuration, tables: Stage, links: Stage) -> Stage:
+    from kgbuild import graph
+
+    inputs = {"tables": tables.key, "links": links.key, "model": _model_key(workspace)}
+    return Stage("graph", graph.VERSION, inputs, configuration.graph.model_dump())
+
+
+def _model_key(workspace: Workspace) -> str:
+    record = workspace.record("model")
+    return record.key if record else "base encoder"
+
+
+def _stages(workspace: Workspace, configuration: Configuration, hashes: dict[Path, str]) -> dict[str, Stage]:
+    tables = _tables_stage(workspace, configuration, hashes)
+    links = _links_stage(workspace, configuration, tables)
+    return {"tables": tables, "model": _model_stage(configuration, tables), "links": links, "graph": _graph_stage(workspace, configuration, tables, links)}
+
+
+def status(workspace: Workspace) -> list[State]:
+    """Say of each stage whether it is up to date, and what made it stale."""
+    commands = {"tables": "kgbuild ingest", "model": "kgbuild train", "links": "kgbuild harmonise", "graph": "kgbuild populate"}
+    stages = _stages(workspace, configurations.load(workspace.configuration_path), {})
+    return [State(name, commands[name], workspace.why_stale(stage), workspace.record(name)) for name, stage in stages.items()]
+
+
+# ---------------------------------------------------------------- running them
+
+
+def ingest(workspace: Workspace, *, progress: Progress | None = None) -> list[Outcome]:
+    """Bring the tables up to date."""
+    configuration = configurations.load(workspace.configuration_path)
+    with workspace.lock():
+        return [_ingest(workspace, configuration, progress)[1]]
+
+
+def train(workspace: Workspace, *, progress: Progress | None = None, force: bool = False) -> list[Outcome]:
+    """Bring the tables up to date, then train."""
+    configuration = configurations.load(workspace.configuration_path)
+    with workspace.lock():
+        tables, first = _ingest(workspace, configuration, progress)
+        stage = _model_stage(configuration, tables)
+        return [first, _run(workspace, stage, lambda folder: _build_model(workspace, configuration, folder, progress), force=force)]
+
+
+def harmonise(workspace: Workspace, *, progress: Progress | None = None) -> list[Outcome]:
+    """Bring the tables up to date, then link and merge."""
+    configuration = configurations.load(workspace.configuration_path)
+    with workspace.lock():
+        return _harmonise(workspace, configuration, progress)[2]
+
+
+def populate(workspace: Workspace, *, progress: Progress | None = None) -> list[Outcome]:
+    """Bring the links up to date, then build the graph and load it."""
+    configuration = configurations.load(workspace.configuration_path)
+    with workspace.lock():
+        tables, links, outcomes = _harmonise(workspace, configuration, progress)
+        stage = _graph_stage(workspace, configuration, tables, links)
+        last = _run(workspace, stage, lambda folder: _build_graph(workspace, configuration, folder, progress))
+        notes = _model_notes(workspace, tables)
+        return [*outcomes, Outcome(last.stage, last.ran, last.reasons, last.record, notes)]
+
+
+def _model_notes(workspace: Workspace, tables: Stage) -> list[str]:
+    record = workspace.record("model")
+    if record is None:
+        return ["no model has been trained: concepts have the base encoder's vectors (`kgbuild train`)"]
+    if record.inputs.get("tables") != tables.key:
+        return [f"the model of {record.finished} is older than the tables; it was used as it is (`kgbuild train` makes a new one)"]
+    return []
+
+
+def _ingest(workspace: Workspace, configuration: Configuration, progress: Progress | None) -> tuple[Stage, Outcome]:
+    hashes: dict[Path, str] = {}
+    stage = _tables_stage(workspace, configuration, hashes)
+    workspace.remember_files(hashes)
+
+    def build(folder: Path) -> dict[str, Any]:
+        return ingesting.ingest(configuration.entries(workspace.root), folder, progress=progress).facts()
+
+    return stage, _run(workspace, stage, build)
+
+
+def _harmonise(workspace: Workspace, configuration: Configuration, progress: Progress | None) -> tuple[Stage, Stage, list[Outcome]]:
+    tables, first = _ingest(workspace, configuration, progress)
+    stage = _links_stage(workspace, configuration, tables)
+    outcome = _run(workspace, stage, lambda folder: _build_links(workspace, configuration, folder, progress))
+    return tables, stage, [first, outcome]
+
+
+def _run(workspace: Workspace, stage: Stage, build: Callable[[Path], dict[str, Any]], *, force: bool = False) -> Outcome:
+    reasons = workspace.why_stale(stage)
+    if not reasons and not force:
+        record = workspace.record(stage.name)
+        assert record is not None  # noqa: S101 - why_stale names a missing record as a reason
+        return Outcome(stage.name, False, [], record)
+    return Outcome(stage.name, True, reasons or ["asked for"], workspace.run(stage, build))
