@@ -1,0 +1,61 @@
+"""Pairs and texts in, encoder out: texts and SNPs in one space. Knows no ontology and no store.
+
+    from embedder import EncoderSpec, TrainingSettings, open_encoder, train
+
+    encoder = open_encoder(EncoderSpec("minilm"))
+    model = train(data, encoder.encode(data.texts), TrainingSettings(), encoder=encoder)
+    model.save(folder)
+
+Names are loaded when they are first asked for, so that importing this package loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedder.artifact import Model
+    from embedder.centroid import centroid_model
+    from embedder.data import PRESETS, Task, TrainingData, TrainingSettings
+    from embedder.encoder import EncoderSpec, HashedNgramEncoder, TextEncoder, TransformerEncoder, open_encoder, unit_rows
+    from embedder.errors import ArtifactError, EmbedderError, EncoderError, TrainingError
+    from embedder.train import train
+
+__all__ = [
+    "PRESETS",
+    "ArtifactError",
+    "EmbedderError",
+    "EncoderError",
+    "EncoderSpec",
+    "HashedNgramEncoder",
+    "Model",
+    "Task",
+    "TextEncoder",
+    "TrainingData",
+    "TrainingError",
+    "TrainingSettings",
+    "TransformerEncoder",
+    "centroid_model",
+    "open_encoder",
+    "train",
+    "unit_rows",
+]
+
+_HOMES = {
+    "artifact": ("Model",),
+    "centroid": ("centroid_model",),
+    "data": ("PRESETS", "Task", "TrainingData", "TrainingSettings"),
+    "encoder": ("EncoderSpec", "HashedNgramEncoder", "TextEncoder", "TransformerEncoder", "open_encoder", "unit_rows"),
+    "errors": ("ArtifactError", "EmbedderError", "EncoderError", "TrainingError"),
+    "train": ("train",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"embedder.{module}"), name)
+            globals()[name] = value  # the function `train` must win over its module of the same name
+            return value
+    raise AttributeError(f"module 'embedder' has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""Two batches of unit vectors in, one number out: weighted InfoNCE with in-batch negatives, as a function of tensors."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+
+__all__ = ["weighted_info_nce"]
+
+
+def weighted_info_nce(
+    left: torch.Tensor,
+    right: torch.Tensor,
+    *,
+    weight: torch.Tensor,
+    scale: torch.Tensor,
+    known: torch.Tensor | None = None,
+    symmetric: bool = True,
+    normalise: bool = True,
+) -> torch.Tensor:
+    """Let each left row find its right row among those of the batch, and count what that costs by the pair's weight.
+
+    The loss of pair i is ``logsumexp_j(scale left_i·right_j) - scale left_i·right_i``. As published: one direction, no
+    mask, and the mean of weight times loss over the batch.
+
+    Args:
+        left: (n, d), unit rows.
+        right: (n, d), unit rows; row i belongs to row i of `left`.
+        weight: (n,), positive.
+        scale: One over the temperature.
+        known: (n, n) bool; true where right row j is known to go with left row i too, so that it is no negative.
+            The diagonal does not matter.
+        symmetric: Also let each right row find its left row, and take the mean of both.
+        normalise: Divide by the sum of the weights instead of their number.
+    """
+    logits = scale * (left @ right.T).float()
+    if known is not None:
+        own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+        logits = logits.masked_fill(known & ~own, float("-inf"))
+    target = torch.arange(len(logits), device=logits.device)
+    losses = functional.cross_entropy(logits, target, reduction="none")
+    if symmetric:
+        losses = (losses + functional.cross_entropy(logits.T, target, reduction="none")) / 2
+    return (weight * losses).sum() / (weight.sum() if normalise else len(weight))

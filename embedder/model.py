@@ -1,0 +1,88 @@
+"""Text vectors and SNP numbers in, unit vectors of one space out: the GENEREL architecture in torch.
+
+A text is ``W·LM(text) + b``, and if wanted a small MLP beside that and a vector of its own; a SNP is a two-layer MLP of
+its row in a table plus its LD block's row. Tables are no torch parameters: a step touches few of their rows, so the
+trainer takes these rows out, hands them in here, and moves them by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+__all__ = ["MAX_SCALE", "Generel", "RowTable"]
+
+MAX_SCALE = 100.0  # 1 / temperature never goes above
+FIRST_SCALE = 1 / 0.07
+
+
+class Generel(nn.Module):
+    """The heads: everything that has gradients in every step."""
+
+    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, text_mlp: bool) -> None:
+        super().__init__()
+        self.text = nn.Linear(lm_dimension, dimension)
+        # an orthogonal start keeps the cosines of the language model: training begins at what it knows
+        nn.init.orthogonal_(self.text.weight)
+        nn.init.zeros_(self.text.bias)
+        self.text_mlp = _mlp(lm_dimension, dimension) if text_mlp else None
+        if self.text_mlp is not None:
+            nn.init.zeros_(self.text_mlp[2].weight)
+        self.snp_mlp = _mlp(dimension, dimension)
+        self.log_scale = nn.ParameterDict({task: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for task in tasks})
+
+    def text_vectors(self, lm_vectors: torch.Tensor, residuals: torch.Tensor | None = None) -> torch.Tensor:
+        """Project language-model vectors, which must have unit length."""
+        projected = self.text(lm_vectors)
+        if self.text_mlp is not None:
+            projected = projected + self.text_mlp(lm_vectors)
+        if residuals is not None:
+            projected = projected + residuals
+        return functional.normalize(projected, dim=-1)
+
+    def snp_vectors(self, rows: torch.Tensor) -> torch.Tensor:
+        """Map table rows (with their block's row added) to the common space."""
+        return functional.normalize(self.snp_mlp(rows), dim=-1)
+
+    def scale(self, task: str) -> torch.Tensor:
+        """Give 1 / temperature of a task."""
+        return self.log_scale[task].clamp(max=math.log(MAX_SCALE)).exp()
+
+
+def _mlp(inputs: int, outputs: int) -> nn.Sequential:
+    mlp = nn.Sequential(nn.Linear(inputs, outputs), nn.SiLU(), nn.Linear(outputs, outputs))
+    nn.init.zeros_(mlp[2].bias)
+    return mlp
+
+
+class RowTable:
+    """A table of vectors whose touched rows are moved by Adam; a row's step count is its own.
+
+    Dense Adam would read and write the whole table in every step. A row that is first touched late must not start with
+    the bias correction of an old one, hence the count per row.
+    """
+
+    def __init__(self, n_rows: int, dimension: int, *, rate: float, spread: float, generator: torch.Generator) -> None:
+        self.rows = torch.empty(n_rows, dimension).normal_(0.0, spread, generator=generator) if spread else torch.zeros(n_rows, dimension)
+        self.steps = torch.zeros(n_rows, dtype=torch.int32)
+        self._mean = torch.zeros(n_rows, dimension)
+        self._square = torch.zeros(n_rows, dimension)
+        self._rate = rate
+
+    def take(self, ids: torch.Tensor) -> torch.Tensor:
+        """Copy rows out, as a leaf that collects a gradient."""
+        return self.rows[ids].requires_grad_()
+
+    def step(self, ids: torch.Tensor, gradient: torch.Tensor, *, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
+        """Move the rows `ids` (distinct) against their gradient."""
+        self.steps[ids] += 1
+        count = self.steps[ids].unsqueeze(1).to(gradient.dtype)
+        mean = self._mean[ids].lerp_(gradient, 1 - betas[0])
+        square = self._square[ids].mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
+        self._mean[ids], self._square[ids] = mean, square
+        denominator = square.div_(1 - betas[1] ** count).sqrt_().add_(epsilon)
+        self.rows[ids] -= self._rate * mean.div_(1 - betas[0] ** count).div_(denominator)
