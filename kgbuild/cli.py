@@ -38,7 +38,12 @@ app = typer.Typer(
 
 WorkspaceOption = Annotated[
     Path | None,
-    typer.Option("-w", "--workspace", help="Workspace folder; before or after the command. Default: $KGBUILD_WORKSPACE, else the current folder.", show_default=False),
+    typer.Option(
+        "-w",
+        "--workspace",
+        help="Workspace folder; before or after the command. Default: $KGBUILD_WORKSPACE, else the current folder.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard output, for a pipe.")]
 
@@ -86,7 +91,9 @@ def _print_json(value: Any) -> None:
 def init(
     workspace: Annotated[Path, typer.Argument(help="Folder to make the workspace in.")],
     data: Annotated[Path | None, typer.Option("--data", help="Folder of downloaded files to look through.")] = None,
-    encoder: Annotated[str, typer.Option(help='Text encoder: "minilm" (packaged), "hashed" (no torch), a Hugging Face id or a folder.')] = "minilm",
+    encoder: Annotated[
+        str, typer.Option(help='Text encoder: "minilm" (packaged), "hashed" (no torch), a Hugging Face id or a folder.')
+    ] = "minilm",
     as_json: JsonOption = False,
 ) -> None:
     """Look through a folder of files and write a commented kgbuild.toml.
@@ -198,7 +205,7 @@ def status(
                 typer.echo(f"        {reason}")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a template's parameters are options of its own
 def query(
     name: Annotated[str | None, typer.Argument(help="Template, e.g. variants-of-trait; see --list.")] = None,
     parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as --name value.")] = None,
@@ -236,15 +243,16 @@ def query(
         _print_table(answer.columns, answer.rows)
 
 
-query_settings = {"ignore_unknown_options": True, "allow_interspersed_args": True}
-
-
 @app.command()
 def export(
     what: Annotated[str, typer.Argument(help="mappings or graph")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File (mappings) or folder (graph); default: exports/ in the workspace.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File (mappings) or folder (graph); default: exports/ in the workspace.")
+    ] = None,
     format_: Annotated[str | None, typer.Option("--format", help="mappings: sssom (default), csv, json; graph: kgx (default), csv")] = None,
-    include_restricted: Annotated[bool, typer.Option("--include-restricted", help="Also write rows that their source does not allow to pass on.")] = False,
+    include_restricted: Annotated[
+        bool, typer.Option("--include-restricted", help="Also write rows that their source does not allow to pass on.")
+    ] = False,
     review: Annotated[bool, typer.Option("--review", help="mappings: also links that a person should look at.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -258,7 +266,9 @@ def export(
     from kgbuild import pipeline
 
     with reporter() as progress:
-        summary = pipeline.export(_open(workspace), what, out, format_, include_restricted=include_restricted, review=review, progress=progress)
+        summary = pipeline.export(
+            _open(workspace), what, out, format_, include_restricted=include_restricted, review=review, progress=progress
+        )
     if as_json:
         _print_json(summary)
     else:
@@ -270,7 +280,9 @@ def map_(
     file: Annotated[Path, typer.Argument(help="CSV or TSV with your phenotypes.")],
     column: Annotated[str, typer.Option("--column", help="Column that holds the text.")],
     code: Annotated[str | None, typer.Option("--code", help="Column that holds a code, if there is one.")] = None,
-    code_vocabulary: Annotated[str | None, typer.Option("--code-vocabulary", help="Its vocabulary: icd10, icd10cm, icd9cm, phecode, phecodex.")] = None,
+    code_vocabulary: Annotated[
+        str | None, typer.Option("--code-vocabulary", help="Its vocabulary: icd10, icd10cm, icd9cm, phecode, phecodex.")
+    ] = None,
     to: Annotated[str, typer.Option("--to", help="Vocabulary to map to.")] = "efo",
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="Candidates per text.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="SSSOM TSV to write; default: standard output.")] = None,
@@ -286,7 +298,9 @@ def map_(
     from kgbuild import pipeline
 
     with reporter() as progress:
-        summary = pipeline.map_file(_open(workspace), file, column=column, code=code, code_vocabulary=code_vocabulary, to=to, top=top, out=out, progress=progress)
+        summary = pipeline.map_file(
+            _open(workspace), file, column=column, code=code, code_vocabulary=code_vocabulary, to=to, top=top, out=out, progress=progress
+        )
     _say(summary)
 
 

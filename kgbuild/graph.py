@@ -29,6 +29,7 @@ _GROUPED_LABELS = {"Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeT
 _ROWS_AT_A_TIME = 100_000
 
 Progress = Callable[[str, int, int], None]
+Embed = Callable[[list[str]], "np.ndarray"]
 
 
 @dataclass
@@ -49,13 +50,14 @@ def build(
     links_dir: Path,
     out: Path,
     *,
-    concept_vectors: tuple[list[str], np.ndarray] | None = None,
+    embed: Embed | None = None,
     progress: Progress | None = None,
 ) -> GraphSummary:
     """Write `out`/nodes/<Label>.parquet and `out`/edges/<TYPE>.parquet.
 
     Args:
-        concept_vectors: Ids of concepts and their unit vectors, float32 (n, d); a harmonised concept takes its centre's.
+        embed: Gives unit vectors, float32 (n, d), of n names. A harmonised concept gets that of its name if it says something:
+            if it has several members, or associations, or a class at its centre. Half of all codes would only fill the index.
     """
     (out / "nodes").mkdir(parents=True)
     (out / "edges").mkdir()
@@ -65,7 +67,7 @@ def build(
         ("concepts", lambda: _write_concepts(tables_dir, writer)),
         ("genes and variants", lambda: _write_genes_and_variants(tables_dir, writer)),
         ("associations", lambda: _write_associations(tables_dir, writer)),
-        ("harmonised concepts", lambda: _write_groups(tables_dir, links_dir, writer, concept_vectors)),
+        ("harmonised concepts", lambda: _write_groups(tables_dir, links_dir, writer, embed)),
         ("links", lambda: _write_links(tables_dir, links_dir, writer)),
         ("relations", lambda: _write_relations(tables_dir, writer)),
     ]
@@ -85,7 +87,7 @@ class _Writer:
         self.out = out
         self.summary = summary
         self.node_ids: set[str] = set()
-        self.associations_of: dict[str, int] = {}  # concept -> associations that end there
+        self.association_ends: pd.DataFrame | None = None  # association_id, end_id
         self.gene_of_symbol: dict[str, str] = {}
 
     def nodes(self, label: str, rows: pd.DataFrame) -> None:
@@ -270,20 +272,19 @@ def _write_associations(tables_dir: Path, writer: _Writer) -> None:
     edges = pd.concat([written, named.drop(columns="object_id")], ignore_index=True)
     edges["id"] = edges["association_id"] + "|" + edges["end_id"]
     writer.edges("ASSOCIATED_WITH", edges, origin="associations")
-    writer.associations_of = edges.groupby("end_id")["association_id"].nunique().to_dict()
+    writer.association_ends = edges[["association_id", "end_id"]]
 
 
-def _write_groups(tables_dir: Path, links_dir: Path, writer: _Writer, concept_vectors: tuple[list[str], np.ndarray] | None) -> None:
+def _write_groups(tables_dir: Path, links_dir: Path, writer: _Writer, embed: Embed | None) -> None:
     import pandas as pd
 
     groups = _frame(links_dir, "groups", ["group_id", "member_id", "is_centre", "p_same", "justification"])
     concepts = _frame(tables_dir, "concepts", ["id", "name", "kind"]).set_index("id")
     names = _names(tables_dir)
-    groups["n_associations"] = [writer.associations_of.get(member, 0) for member in groups["member_id"]]
     groups = groups.sort_values(["group_id", "is_centre", "member_id"], ascending=[True, False, True])
     centres = groups.drop_duplicates("group_id").set_index("group_id")["member_id"]
     size = groups.groupby("group_id")["member_id"].size()
-    associations = groups.groupby("group_id")["n_associations"].sum()
+    associations = _associations_of_groups(groups, writer.association_ends)
     every_name: dict[str, dict[str, None]] = {}
     for group, member in zip(groups["group_id"], groups["member_id"], strict=True):
         every_name.setdefault(group, {}).update(dict.fromkeys(names.get(member, ())))
@@ -291,14 +292,14 @@ def _write_groups(tables_dir: Path, links_dir: Path, writer: _Writer, concept_ve
     rows["name"] = rows["centre"].map(concepts["name"])
     rows["concept_kind"] = rows["centre"].map(concepts["kind"])
     rows["n_members"] = rows["id"].map(size)
-    rows["n_associations"] = rows["id"].map(associations)
+    rows["n_associations"] = rows["id"].map(associations).fillna(0).astype("int64")
     rows["synonyms"] = [[n for n in every_name[i] if n != name] for i, name in zip(rows["id"], rows["name"], strict=True)]
     rows["search_text"] = ["\n".join([name, *synonyms]) for name, synonyms in zip(rows["name"], rows["synonyms"], strict=True)]
     rows = rows.assign(kind="HarmonisedConcept", vocabulary="kgbuild", obsolete=False, source="kgbuild")
-    if concept_vectors is not None:
-        ids, vectors = concept_vectors
-        place = {concept: index for index, concept in enumerate(ids)}
-        rows["embedding"] = [vectors[place[c]] if c in place else None for c in rows["centre"]]
+    if embed is not None:
+        telling = (rows["n_members"] > 1) | (rows["n_associations"] > 0) | ~rows["concept_kind"].isin(["ClinicalCode", "FreeText"])
+        vectors = iter(embed(rows.loc[telling, "name"].tolist()))
+        rows["embedding"] = [next(vectors) if tells else None for tells in telling]
     writer.nodes("HarmonisedConcept", rows)
     edges = groups.rename(columns={"member_id": "start_id", "group_id": "end_id"}).assign(source="kgbuild")
     group_of = dict(zip(groups["member_id"], groups["group_id"], strict=True))
@@ -307,6 +308,16 @@ def _write_groups(tables_dir: Path, links_dir: Path, writer: _Writer, concept_ve
         p_same=1.0, justification="semapv:MappingChaining", source="kgbuild"
     )
     writer.edges("MEMBER_OF", pd.concat([edges, forwarded], ignore_index=True), origin="groups")
+
+
+def _associations_of_groups(groups: pd.DataFrame, ends: pd.DataFrame | None) -> pd.Series:
+    """Count associations by group; one that ends at a text and at its term counts once."""
+    import pandas as pd
+
+    if ends is None:
+        return pd.Series(dtype="int64")
+    joined = groups[["group_id", "member_id"]].merge(ends, left_on="member_id", right_on="end_id")
+    return joined.groupby("group_id")["association_id"].nunique()
 
 
 # link predicate -> (edge type, does the edge start at the subject)

@@ -26,7 +26,22 @@ if TYPE_CHECKING:
     from embedder import TextEncoder
     from kgbuild.stores.embedded import EmbeddedStore
 
-__all__ = ["Initialised", "Outcome", "State", "export", "harmonise", "ingest", "init", "map_file", "open_graph", "populate", "score", "serve", "status", "train"]
+__all__ = [
+    "Initialised",
+    "Outcome",
+    "State",
+    "export",
+    "harmonise",
+    "ingest",
+    "init",
+    "map_file",
+    "open_graph",
+    "populate",
+    "score",
+    "serve",
+    "status",
+    "train",
+]
 
 Progress = Callable[[str, int, int], None]
 
@@ -123,7 +138,12 @@ def _tables_stage(workspace: Workspace, configuration: Configuration, hashes: di
 def _model_stage(configuration: Configuration, tables: Stage) -> Stage:
     from kgbuild import pairs
 
-    return Stage("model", pairs.VERSION, {"tables": tables.key}, {"encoder": configuration.encoder.model_dump(), "train": configuration.train.model_dump()})
+    return Stage(
+        "model",
+        pairs.VERSION,
+        {"tables": tables.key},
+        {"encoder": configuration.encoder.model_dump(), "train": configuration.train.model_dump()},
+    )
 
 
 def _links_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
@@ -132,7 +152,9 @@ def _links_stage(workspace: Workspace, configuration: Configuration, tables: Sta
     inputs = {"tables": tables.key}
     if configuration.harmonise.space == "model":
         inputs["model"] = _model_key(workspace)
-    return Stage("links", links.VERSION, inputs, {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()})
+    return Stage(
+        "links", links.VERSION, inputs, {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()}
+    )
 
 
 def _graph_stage(workspace: Workspace, configuration: Configuration, tables: Stage, links: Stage) -> Stage:
@@ -150,7 +172,12 @@ def _model_key(workspace: Workspace) -> str:
 def _stages(workspace: Workspace, configuration: Configuration, hashes: dict[Path, str]) -> dict[str, Stage]:
     tables = _tables_stage(workspace, configuration, hashes)
     links = _links_stage(workspace, configuration, tables)
-    return {"tables": tables, "model": _model_stage(configuration, tables), "links": links, "graph": _graph_stage(workspace, configuration, tables, links)}
+    return {
+        "tables": tables,
+        "model": _model_stage(configuration, tables),
+        "links": links,
+        "graph": _graph_stage(workspace, configuration, tables, links),
+    }
 
 
 def status(workspace: Workspace) -> list[State]:

@@ -46,7 +46,7 @@ def test_every_prefix_normalises_to_itself_whatever_its_case(prefix: str, local:
 def test_prefixes_agree_with_curies() -> None:
     import curies
 
-    converter = curies.load_prefix_map({p: iri for p, iri in PREFIXES.items()}, strict=False)
+    converter = curies.load_prefix_map(dict(PREFIXES), strict=False)
     for prefix, start in PREFIXES.items():
         assert curie_from_uri(f"{start}123") == converter.compress(f"{start}123") == f"{prefix}:123"
 
