@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,8 @@ from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_who
 if TYPE_CHECKING:
     import numpy as np
 
-    from embedder import TextEncoder
-    from kgbuild.stores.embedded import EmbeddedStore
+    from embedder import Model, TextEncoder, TrainingData
+    from kgbuild.stores import GraphReader
 
 __all__ = [
     "Initialised",
@@ -255,6 +255,193 @@ def _run(workspace: Workspace, stage: Stage, build: Callable[[Path], dict[str, A
     reasons = workspace.why_stale(stage)
     if not reasons and not force:
         record = workspace.record(stage.name)
-        assert record is not None  # noqa: S101 - why_stale names a missing record as a reason
+        assert record is not None  # - why_stale names a missing record as a reason
         return Outcome(stage.name, False, [], record)
     return Outcome(stage.name, True, reasons or ["asked for"], workspace.run(stage, build))
+
+
+# ---------------------------------------------------------------- the encoder
+
+
+def _encoder(workspace: Workspace, configuration: Configuration) -> TextEncoder:
+    """Open the encoder; the precision that a probe chose once is kept, so that vectors of one workspace stay comparable."""
+    from embedder import EncoderSpec, open_encoder
+
+    wanted = configuration.encoder
+    chosen_path = workspace.cache_dir / "encoder.json"
+    chosen: dict[str, Any] = json.loads(chosen_path.read_text()) if chosen_path.exists() else {}
+    name = f"{wanted.model} {wanted.pooling} {wanted.precision} {wanted.max_length}"
+    spec = EncoderSpec(**chosen[name]) if name in chosen else EncoderSpec(wanted.model, wanted.pooling, wanted.precision, wanted.max_length)
+    encoder = open_encoder(spec)
+    if name not in chosen:
+        with write_whole(chosen_path) as aside:
+            aside.write_text(json.dumps({**chosen, name: asdict(encoder.spec)}, indent=1) + "\n")
+    return encoder
+
+
+class _Space:
+    """The space that texts are placed in: the model's, or the encoder's own; vectors are cached."""
+
+    def __init__(self, workspace: Workspace, configuration: Configuration, progress: Progress | None, *, trained: bool) -> None:
+        from kgbuild.vectors import VectorCache
+
+        self.encoder = _encoder(workspace, configuration)
+        self._cache = VectorCache(workspace.cache_dir)
+        self._progress = progress
+        self.model = _load_model(workspace, self.encoder) if trained and workspace.record("model") else None
+
+    def raw(self, texts: list[str]) -> np.ndarray:
+        """Give the encoder's vectors, unit length."""
+        from embedder import unit_rows
+        from kgbuild.vectors import encode_texts
+
+        return unit_rows(encode_texts(texts, self.encoder, self._cache, progress=self._progress))
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        """Give vectors in the model's space where there is one, unit length."""
+        raw = self.raw(texts)
+        return raw if self.model is None else self.model.text_vectors(raw, texts)
+
+
+def _load_model(workspace: Workspace, encoder: TextEncoder) -> Model:
+    from embedder import Model
+    from kgbuild.errors import ModelError
+
+    model = Model.load(workspace.folder("model"))
+    if model.encoder_key != encoder.key:
+        raise ModelError(
+            f"the model was trained on {model.encoder_spec}, the configuration now says {encoder.spec}",
+            advice="Run `kgbuild train`, or set [encoder] back.",
+        )
+    return model
+
+
+# ---------------------------------------------------------------- what the stages do
+
+
+def _build_model(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
+    from kgbuild import evaluation, pairs, splits, tables
+
+    tables_dir = workspace.folder("tables")
+    settings = configuration.train
+    snp_traits = splits.split_snp_traits(tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=settings.held_out)
+    mappings = splits.split_mappings(tables.read(tables_dir, "mappings"))
+    hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))}
+    made = pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings)
+    space = _Space(workspace, configuration, progress, trained=False)
+    model = _trained(made.data, space, configuration, folder, {"splits": hashes, "counts": made.counts, "tables": workspace.folder("tables").name}, progress)
+    model.save(folder)
+    figures = evaluation.evaluate_snp_traits(model, made.data, snp_traits, tables_dir, space.raw)
+    (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
+    return {"method": model.method, "encoder": f"{space.encoder.spec.model}, {space.encoder.spec.precision}", "pairs": made.data.n_pairs, "snps": len(model.snp_ids), **figures}
+
+
+def _trained(data: TrainingData, space: _Space, configuration: Configuration, folder: Path, description: dict[str, Any], progress: Progress | None) -> Model:
+    import embedder
+
+    vectors = space.raw(list(data.texts))
+    wanted = configuration.train
+    if wanted.method == "centroid":
+        return embedder.centroid_model(data, vectors, encoder=space.encoder, description=description)
+    changes = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
+    settings = replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
+    return embedder.train(data, vectors, settings, encoder=space.encoder, metrics_path=folder / "metrics.jsonl", progress=progress, description=description)
+
+
+def _build_graph(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
+    from kgbuild import __version__, graph, tables
+    from kgbuild.schema import SCHEMA_VERSION
+    from kgbuild.stores import GraphFiles
+    from kgbuild.stores.embedded import EmbeddedStore
+
+    tables_dir, links_dir = workspace.folder("tables"), workspace.folder("links")
+    space = _Space(workspace, configuration, progress, trained=True) if configuration.graph.concept_vectors else None
+    summary = graph.build(tables_dir, links_dir, folder, embed=space.embed if space else None, progress=progress)
+    sources = tables.read(tables_dir, "sources").to_pylist()
+    build = {
+        "kgbuild_version": __version__,
+        "schema_version": SCHEMA_VERSION,
+        "tables": tables_dir.name,
+        "links": links_dir.name,
+        "model": _model_key(workspace),
+        "encoder": space.encoder.spec.model if space else "none",
+        "sources": json.dumps([{k: s[k] for k in ("source", "kind", "file", "sha256", "version", "licence", "redistributable")} for s in sources]),
+        "left_out": json.dumps(summary.left_out),
+    }
+    with EmbeddedStore.create(folder / DATABASE) as store:
+        counts = store.load(GraphFiles(folder), build=build, progress=progress)
+    return {"nodes": sum(counts.nodes.values()), "edges": sum(counts.edges.values()), "nodes_by_label": dict(counts.nodes), "edges_by_type": dict(counts.edges), "left_out": summary.left_out}
+
+
+# ---------------------------------------------------------------- what reads a finished workspace
+
+DATABASE = "database"
+ADDRESS = "serve.json"
+
+
+@contextmanager
+def open_graph(workspace: Workspace) -> Iterator[GraphReader]:
+    """Open the graph for reading: through `kgbuild serve` where it runs, else the database itself."""
+    from kgbuild.stores import bolt_server
+    from kgbuild.stores.embedded import EmbeddedStore
+
+    served = bolt_server.address(workspace.root / ADDRESS)
+    store = bolt_server.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
+    with store:
+        yield store
+
+
+def serve(workspace: Workspace, *, port: int, say: Callable[[str], None]) -> None:
+    """Serve the embedded graph over Bolt until interrupted."""
+    from kgbuild.stores import bolt_server
+
+    bolt_server.serve(workspace.folder("graph") / DATABASE, workspace.root / ADDRESS, port=port, say=say)
+
+
+def export(
+    workspace: Workspace,
+    what: str,
+    out: Path | None = None,
+    format_: str | None = None,
+    *,
+    include_restricted: bool = False,
+    review: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Export the mappings or the graph; give where to, and how many rows went and stayed.
+
+    Raises:
+        UsageError: There is nothing of that name to export.
+    """
+    from kgbuild import exports
+    from kgbuild.stores import GraphFiles
+
+    tables_dir = workspace.folder("tables")
+    if what == "mappings":
+        format_ = format_ or "sssom"
+        links_dir, made = workspace.folder("links"), workspace.record("links")
+        out = out or workspace.exports_dir / f"mappings.{_SUFFIXES.get(format_, format_)}"
+        date = made.finished[:10] if made else None
+        summary = exports.export_mappings(
+            tables_dir, links_dir, out, format=format_, include_restricted=include_restricted, include_review=review, mapping_date=date, progress=progress
+        )
+    elif what == "graph":
+        format_ = format_ or "kgx"
+        out = out or workspace.exports_dir / format_
+        graph = GraphFiles(workspace.folder("graph"))
+        summary = exports.export_graph(graph, out, tables_dir=tables_dir, format=format_, include_restricted=include_restricted, progress=progress)
+    else:
+        raise UsageError(f"there is no export called {what!r}", advice="Say `kgbuild export mappings` or `kgbuild export graph`.")
+    return {"file": str(out), "rows_written": summary.n_rows, "rows_restricted": summary.n_withheld, "restricted_by_source": dict(summary.withheld)}
+
+
+_SUFFIXES = {"sssom": "sssom.tsv"}
+
+
+def _shown(value: Any) -> str:
+    """Spell a fact of a stage on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,5 @@
+"""Run the command line with `python -m kgbuild`."""
+
+from kgbuild.cli import main
+
+main()
