@@ -166,7 +166,7 @@ def code_curie(vocabulary: str, code: str) -> str:
         raise ValueError(f"vocabulary {vocabulary} has no prefix of its own")
     if vocabulary in {"icd10", "icd10cm"}:
         bare = code.replace(".", "").upper()
-        if not re.fullmatch(r"[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}", bare):
+        if not re.fullmatch(r"[A-Z][0-9A][0-9A-Z][0-9A-Z]{0,4}", bare):  # QA0.…: ICD-10-CM since 2025
             raise ValueError("expected a letter, a digit, a digit or letter, then up to four more, e.g. E11.9")
         code = bare if len(bare) == 3 else f"{bare[:3]}.{bare[3:]}"
     elif vocabulary == "icd9cm":

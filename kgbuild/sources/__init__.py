@@ -58,6 +58,8 @@ class Recognised:
     options: Mapping[str, Any] = field(default_factory=dict)
     subset: bool = False  # says of itself that it is only a part (a sample, a demonstration subset)
     evaluation: bool = False  # development or test gold: never for training
+    flavour: str = ""  # what tells files of one kind apart that stand side by side: a vocabulary, an ontology
+    preference: int = 0  # among files of one kind and flavour, the richer layout is higher
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Harvest:
     tables: dict[str, pa.Table]
     ledger: Ledger
     version: str = ""
+    notes: dict[str, int] = field(default_factory=dict)  # statements left out of rows that were kept: what -> how many
 
 
 class Reader(Protocol):

@@ -1,7 +1,7 @@
 """Open delimited text: gzip or not, TSV or CSV, columns by name; every cell stays text, every row knows its line.
 
-Two ways in. `read_columns` is for large regular files: Arrow's reader, all cores, unquoted or simply quoted, one row a
-line. `read_rows` is for tables that people make: Python's csv module, quotes and newlines inside cells.
+Two ways in. `read_columns` is for large regular files: Arrow's reader, unquoted or quoted throughout. `read_rows` is for
+tables that people make: quotes and line ends inside cells, and quotes that are only characters.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _TRUNCATED = "The file is cut short or damaged. Download it again and compare it
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, *, fallback: str | None = None) -> Iterator[TextIO]:
     """Open a text file, gzip or not (told by its first bytes), as UTF-8; a byte-order mark is dropped.
+
+    Args:
+        fallback: Encoding of a file that is not UTF-8, where a publisher is known to use one.
 
     Raises:
         SourceError: The file is missing, empty, truncated, not gzip inside, or not UTF-8 (with the line).
@@ -40,8 +43,9 @@ def open_text(path: Path) -> Iterator[TextIO]:
             raw.seek(0)
             if not magic:
                 raise SourceError(path, "the file is empty", expected="a file with a header and rows", advice="Download it again.")
-            binary = gzip.open(raw) if magic == b"\x1f\x8b" else raw
-            with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
+            binary = gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw
+            encoding = fallback if fallback and _line_of_bad_bytes(path) else "utf-8-sig"
+            with io.TextIOWrapper(binary, encoding=encoding, newline="") as text:
                 yield text
     except FileNotFoundError:
         raise SourceError(path, "no such file", advice="Correct the path in kgbuild.toml.") from None
@@ -68,17 +72,19 @@ def head(path: Path, n_lines: int = 200) -> tuple[str, ...]:
 
 
 def header_of(lines: Sequence[str]) -> tuple[str, list[str]]:
-    """Guess delimiter and column names from the first line: a tab where there is one, else a comma, else a semicolon.
+    r"""Guess delimiter and column names from the first line: a tab where there is one, else a comma, else a semicolon.
 
-    >>> header_of(["a\\tb,c"]), header_of(['"a","b"'])
-    (('\\t', ['a', 'b,c']), (',', ['a', 'b']))
+    >>> header_of(["a\tb,c"]), header_of(['"a","b"'])
+    (('\t', ['a', 'b,c']), (',', ['a', 'b']))
     """
     first = lines[0] if lines else ""
     delimiter = next((d for d in ("\t", ",", ";", "|") if d in first), "\t")
     return delimiter, [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
 
 
-def resolve_columns(path: Path, present: Sequence[str], wanted: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+def resolve_columns(
+    path: Path, present: Sequence[str], wanted: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
     """Find, for each wanted column, the name it has in the file (the first of its spellings, whatever the case).
 
     Raises:
@@ -100,7 +106,9 @@ def resolve_columns(path: Path, present: Sequence[str], wanted: Mapping[str, Seq
     return found
 
 
-def read_columns(path: Path, *, delimiter: str, quoted: bool, columns: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None) -> tuple[pa.Table, list[tuple[int, str]]]:
+def read_columns(
+    path: Path, *, delimiter: str, quoted: bool, columns: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None
+) -> tuple[pa.Table, list[tuple[int, str]]]:
     """Read named columns of a large file as strings, with a column `line`; rows with a wrong number of cells come beside.
 
     A blank line is no row, and counts as a line. `line` is the line on which the row starts.
@@ -164,7 +172,9 @@ class _LineCounter:
         return self._ends + (not self._tail.endswith(b"\n"))
 
 
-def _parse(path: Path, delimiter: str, quoted: bool, names: list[str], included: list[str]) -> tuple[pa.Table, list[tuple[int, str]], _LineCounter]:
+def _parse(
+    path: Path, delimiter: str, quoted: bool, names: list[str], included: list[str]
+) -> tuple[pa.Table, list[tuple[int, str]], _LineCounter]:
     import pyarrow as pa
     import pyarrow.csv
 
@@ -180,13 +190,23 @@ def _parse(path: Path, delimiter: str, quoted: bool, names: list[str], included:
             pa.PythonFile(counter, mode="r"),
             # one thread: only then does Arrow know the number of a malformed row
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=1 << 24, column_names=names, skip_rows=1),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted, ignore_empty_lines=False, invalid_row_handler=note),
-            convert_options=pyarrow.csv.ConvertOptions(include_columns=included, column_types={name: pa.string() for name in names}, strings_can_be_null=False),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+                ignore_empty_lines=False,
+                invalid_row_handler=note,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=included, column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
         )
     except (pa.ArrowInvalid, OSError) as error:
         bad = _line_of_bad_bytes(path)
         if bad is not None:
-            raise SourceError(path, "not UTF-8 text", line=bad, expected="UTF-8", advice="Convert the file, e.g. `iconv -f latin1 -t utf8`.") from error
+            raise SourceError(
+                path, "not UTF-8 text", line=bad, expected="UTF-8", advice="Convert the file, e.g. `iconv -f latin1 -t utf8`."
+            ) from error
         raise SourceError(path, f"cannot be read as delimited text ({error})", advice=_TRUNCATED) from error
     return table, malformed, counter
 
@@ -223,7 +243,14 @@ class Row(NamedTuple):
     cells: dict[str, str]
 
 
-def read_rows(path: Path, *, delimiter: str | None = None, columns: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None) -> Iterator[Row | tuple[int, str]]:
+def read_rows(
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    columns: Mapping[str, Sequence[str]],
+    optional: Mapping[str, Sequence[str]] | None = None,
+    fallback: str | None = None,
+) -> Iterator[Row | tuple[int, str]]:
     """Read a table row by row; a row with a wrong number of cells comes as (line, what is wrong with it).
 
     A cell that starts with a quote is RFC 4180, line ends included, where that gives the right number of cells; else the
@@ -234,7 +261,7 @@ def read_rows(path: Path, *, delimiter: str | None = None, columns: Mapping[str,
         SourceError: As `open_text` and `resolve_columns`.
     """
     csv.field_size_limit(1 << 24)
-    with open_text(path) as handle:
+    with open_text(path, fallback=fallback) as handle:
         lines = _numbered(handle)
         number, first = next(((n, text) for n, text in lines if not text.startswith("#")), (1, ""))
         if not first:
