@@ -35,7 +35,11 @@ def test_every_file_has_an_entry_with_its_hash() -> None:
 
 
 def test_every_entry_says_origin_licence_and_what_was_changed() -> None:
-    lacking = [name for name, entry in _entries().items() if re.findall(r"^  (\w+):", entry, re.MULTILINE) != ["origin", "licence", "changed", "sha256"]]
+    lacking = [
+        name
+        for name, entry in _entries().items()
+        if re.findall(r"^  (\w+):", entry, re.MULTILINE) != ["origin", "licence", "changed", "sha256"]
+    ]
     assert lacking == []
 
 

@@ -1,0 +1,72 @@
+"""Pages fail when they lie: generated ones are compared, links are followed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = _generator()
+
+
+@pytest.mark.parametrize("page", GENERATOR.PAGES)
+def test_generated_pages_are_current(page: str) -> None:
+    assert (ROOT / page).read_text(encoding="utf-8") == GENERATOR.PAGES[page](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    named = set(
+        re.findall(r"`((?:kgbuild|embedder|cypher|docs)/[\w./]*?)`", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    )
+    assert len(named) > 20
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_the_layers_that_are_checked_are_the_modules_there_are() -> None:
+    import tomllib
+
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
+    in_contract = {name.strip().removeprefix("kgbuild.") for layer in layers for name in layer.split("|")} - {"embedder"}
+    modules = {path.stem for path in (ROOT / "kgbuild").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {
+        "__init__",
+        "__main__",
+    }
+    assert in_contract == modules
+
+
+def test_every_direct_dependency_has_an_upper_bound_that_allows_local_builds() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = [
+        Requirement(text) for text in (*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra))
+    ]
+    unpinned = {r.name.lower() for r in stated if not any(s.operator == "==" for s in r.specifier)}
+    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    bounds = {r.name.lower(): r.specifier for r in map(Requirement, filter(None, lines))}
+    assert set(bounds) == unpinned
+    assert "2.9.1+cpu" in bounds["torch"]

@@ -1,0 +1,48 @@
+"""What is public is written down: `__all__` of every module names what exists, and each of it says what it does."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+
+import pytest
+
+import embedder
+import kgbuild
+
+MODULES = sorted(
+    {"kgbuild", "embedder"}
+    | {module.name for package in (kgbuild, embedder) for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
+    - {"kgbuild.__main__"}
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_name_exists_and_is_named_once(name: str) -> None:
+    module = importlib.import_module(name)
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
+    assert len(set(module.__all__)) == len(module.__all__)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_function_and_class_says_what_it_does(name: str) -> None:
+    module = importlib.import_module(name)
+    ours = [(public, getattr(module, public)) for public in module.__all__]
+    silent = [public for public, value in ours if (inspect.isfunction(value) or inspect.isclass(value)) and not _says_something(value)]
+    assert (bool(module.__doc__), silent) == (True, [])
+
+
+def _says_something(value: type | Callable[..., object]) -> bool:
+    """Tell whether there is a docstring that somebody wrote: those of dataclasses are made from the fields."""
+    return bool(value.__doc__) and not str(value.__doc__).startswith(f"{value.__name__}(")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_defined_without_underscore_is_public(name: str) -> None:
+    module = importlib.import_module(name)
+    defined = {
+        key for key, value in vars(module).items() if (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == name
+    }
+    assert sorted(key for key in defined if not key.startswith("_") and key not in module.__all__) == []
