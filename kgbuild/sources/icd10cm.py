@@ -37,7 +37,7 @@ def recognise(sample: Sample) -> Recognised | None:
     )
 
 
-def read(path: Path, *, source: str, options: Mapping[str, Any]) -> Harvest:
+def read(path: Path, *, source: str, options: Mapping[str, Any]) -> Harvest:  # noqa: ARG001 - every reader takes them
     """Read codes; a code's group is the text of its three-character category.
 
     Raises:

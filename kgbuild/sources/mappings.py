@@ -154,7 +154,9 @@ def _rows(path: Path, delimiter: str | None) -> Iterator[Row | tuple[int, str]]:
     return read_rows(path, delimiter=delimiter, columns=_FLAT, optional=_FLAT_OPTIONAL)
 
 
-class _Refused(Exception):  # noqa: N818 - not an error: the fate of one row
+class _Refused(Exception):
+    """Not an error: the fate of one row."""
+
     def __init__(self, reason: str, value: str) -> None:
         super().__init__(reason)
         self.reason, self.value = reason, value

@@ -48,6 +48,7 @@ _PREFIX_KINDS = {
     "MONDO": "Disease", "Orphanet": "Disease", "DOID": "Disease", "OTAR": "Disease", "OBA": "Measurement", "GO": "BiologicalProcess",
     "CHEBI": "Drug", "UBERON": "Anatomy", "CL": "Anatomy", "BTO": "Anatomy", "FBBT": "Anatomy",
 }  # fmt: skip
+_MEASUREMENT = re.compile(r"\bmeasurements?$")  # EFO's own naming rule, for its classes without a parent
 
 # prefixes of cross-references, without case and punctuation -> prefix here; a coded vocabulary also has its codes respelled
 _XREF_PREFIXES = {
@@ -200,9 +201,9 @@ def _add_synonym(term: _Term, value: str, exact: bool, notes: Counter[str]) -> N
 
 
 def _plain(value: str) -> str:
-    """Read an unquoted value: without trailing modifiers and comment, escapes resolved.
+    r"""Read an unquoted value: without trailing modifiers and comment, escapes resolved.
 
-    >>> _plain("MONDO:0021179 ! proteostasis deficiencies"), _plain('GO:1 {source="x"} ! y'), _plain(r"a\\, b\\! c"), _plain("Yahoo! {a}")
+    >>> _plain("MONDO:0021179 ! proteostasis deficiencies"), _plain('GO:1 {source="x"} ! y'), _plain(r"a\, b\! c"), _plain("Yahoo! {a}")
     ('MONDO:0021179', 'GO:1', 'a, b! c', 'Yahoo! {a}')
     """
     if "!" in value:
@@ -274,7 +275,7 @@ def _tables(terms: Mapping[str, _Term], vocabulary: str, source: str, notes: Cou
         if not term.name:
             continue
         concepts.append((term.id, term.name, vocabulary, kinds[term.id], term.obsolete, None, True, source, term.line))
-        roles = {name: "synonym" for name in term.synonyms} | {term.name: "label"}
+        roles = dict.fromkeys(term.synonyms, "synonym") | {term.name: "label"}
         names += [(term.id, name, roles[name], source, term.line) for name in dict.fromkeys((term.name, *term.synonyms))]
         for parent in dict.fromkeys(term.parents):
             if parent == term.id:
@@ -288,7 +289,7 @@ def _tables(terms: Mapping[str, _Term], vocabulary: str, source: str, notes: Cou
 
 
 def _kinds(terms: Mapping[str, _Term]) -> dict[str, str]:
-    """Tell what each term is: by its ancestors, else (an obsolete one) by its replacement, else by its prefix."""
+    """Tell what each term is: by its ancestors, else (an obsolete one) by its replacement, else by name or prefix."""
     children: dict[str, list[str]] = {}
     for term in terms.values():
         for parent in term.parents:
@@ -314,4 +315,6 @@ def _kind(curie: str, terms: Mapping[str, _Term], kinds: Mapping[str, str]) -> s
             return kinds[place]
         followed.append(place)
         place = next(iter(terms[place].replacements), None) if place in terms else None
+    if _MEASUREMENT.search(terms[curie].name):
+        return "Measurement"
     return next((_PREFIX_KINDS[prefix] for prefix in (c.partition(":")[0] for c in followed) if prefix in _PREFIX_KINDS), "Phenotype")

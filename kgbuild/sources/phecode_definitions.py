@@ -61,12 +61,12 @@ def read(path: Path, *, source: str, options: Mapping[str, Any]) -> Harvest:
     """
     ledger = Ledger(source)
     vocabulary = _layout(header_of(head(path, 1))[1]) or "phecode"
-    codes = without_repeats(_codes(path, ledger, vocabulary), ledger)
+    codes = without_repeats(_codes(path, ledger, vocabulary, options.get("delimiter")), ledger)
     return Harvest(code_tables(codes, vocabulary=vocabulary, source=source), ledger, version_in(path.name))
 
 
-def _codes(path: Path, ledger: Ledger, vocabulary: str) -> Iterator[Code]:
-    for line, cells in read_rows(path, columns=_LAYOUTS[vocabulary], fallback=_FALLBACK):
+def _codes(path: Path, ledger: Ledger, vocabulary: str, delimiter: str | None) -> Iterator[Code]:
+    for line, cells in read_rows(path, delimiter=delimiter, columns=_LAYOUTS[vocabulary], fallback=_FALLBACK):
         if isinstance(cells, str):
             ledger.reject(line, "wrong number of cells", cells)
             continue

@@ -47,15 +47,12 @@ def newest_first(versions: Iterable[str]) -> dict[str, int]:
     >>> newest_first(["2023-11-08", "1.0.2", ""])
     {'2023-11-08': 0, '1.0.2': 0, '': 1}
     """
-    distinct = list(dict.fromkeys(versions))
-    keys = {version: tuple(int(part) for part in re.findall(r"\d+", version)) for version in distinct}
-    styles = {bool(key) and key[0] >= 1900 for version, key in keys.items() if version}
-    order = [()] if len(styles) > 1 else sorted({key for version, key in keys.items() if version}, reverse=True)
-    ranks = {
-        version: (len(styles) and len(order)) if not version else 0 if len(styles) > 1 else order.index(key)
-        for version, key in keys.items()
-    }
-    return ranks
+    keys = {version: tuple(int(part) for part in re.findall(r"\d+", version)) for version in versions}
+    known = {key for version, key in keys.items() if version}
+    one_style = len({bool(key) and key[0] >= 1900 for key in known}) == 1
+    order = sorted(known, reverse=True)
+    last = len(order) if one_style else min(1, len(order))
+    return {version: last if not version else order.index(key) if one_style else 0 for version, key in keys.items()}
 
 
 def says_subset(path: Path | str) -> bool:
