@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgbuild import tables
 from kgbuild.ledger import Ledger
@@ -68,7 +68,7 @@ def code_tables(codes: Sequence[Code], *, vocabulary: str, source: str) -> dict[
             names.append((code.id, code.short, "short", source, code.line))
         if parent := nearest_parent(code.id, by_id):
             relations.append(is_a_row(code.id, parent, source, code.line))
-    rows = {"concepts": concepts, "names": names, "relations": relations}
+    rows: dict[str, list[tuple[Any, ...]]] = {"concepts": concepts, "names": names, "relations": relations}
     return {name: tables.from_rows(name, table) for name, table in rows.items()}
 
 

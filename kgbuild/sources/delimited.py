@@ -21,7 +21,7 @@ from kgbuild.errors import SourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Row", "head", "header_of", "open_text", "read_columns", "read_rows", "resolve_columns"]
+__all__ = ["Row", "head", "header_of", "is_preamble", "open_text", "read_columns", "read_rows", "resolve_columns"]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _TRUNCATED = "The file is cut short or damaged. Download it again and compare its size or checksum."
@@ -82,6 +82,15 @@ def header_of(lines: Sequence[str]) -> tuple[str, list[str]]:
     return delimiter, [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
 
 
+def is_preamble(line: str) -> bool:
+    r"""Tell whether a line before the header is a comment (SSSOM's metadata), not a header that begins with ``#``.
+
+    >>> is_preamble("#curie_map:"), is_preamble("#chrom\tpos"), is_preamble("a\tb")
+    (True, False, False)
+    """
+    return line.startswith("#") and "\t" not in line
+
+
 def resolve_columns(
     path: Path, present: Sequence[str], wanted: Mapping[str, Sequence[str]], optional: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, str]:
@@ -130,12 +139,13 @@ def read_columns(
     included = sorted(set(found.values()))
     table, malformed, counter = _parse(path, delimiter, quoted, names, included)
     rows, bad_rows = table.num_rows, {number for number, _ in malformed}
+    starts: Sequence[int]
     # Arrow numbers rows, and the header is its row 1: lines, unless a cell holds a line end
     if quoted and counter.lines != rows + len(malformed) + 1:
         starts, lines_of_bad = _row_starts(path, delimiter, names)
         malformed = [(line, text) for line, (_, text) in zip(lines_of_bad, malformed, strict=True)]
     else:
-        starts = [n for n in range(2, rows + len(malformed) + 2) if n not in bad_rows] if bad_rows else range(2, rows + 2)
+        starts = [n for n in range(2, rows + len(malformed) + 2) if n not in bad_rows]
     result = pa.table({**{key: table.column(name) for key, name in found.items()}, "line": pa.array(starts, pa.int64())})
     if counter.saw_blank:
         blank = _blank_lines(path)
@@ -207,7 +217,10 @@ def _parse(
             raise SourceError(
                 path, "not UTF-8 text", line=bad, expected="UTF-8", advice="Convert the file, e.g. `iconv -f latin1 -t utf8`."
             ) from error
-        raise SourceError(path, f"cannot be read as delimited text ({error})", advice=_TRUNCATED) from error
+        what = (
+            "the compressed data cannot be read" if _is_gzip(path) and re.search("compress|inflate", str(error)) else "not delimited text"
+        )
+        raise SourceError(path, f"{what} ({error})", advice=_TRUNCATED) from error
     return table, malformed, counter
 
 
@@ -255,7 +268,7 @@ def read_rows(
 
     A cell that starts with a quote is RFC 4180, line ends included, where that gives the right number of cells; else the
     quote is a character (``"Stroke, strict" (no controls)`` in a TSV). The text ``NA`` stays text; blank lines are passed
-    over; lines that start with ``#`` before the header are a preamble (SSSOM).
+    over, and so is what `is_preamble` knows before the header.
 
     Raises:
         SourceError: As `open_text` and `resolve_columns`.
@@ -263,7 +276,7 @@ def read_rows(
     csv.field_size_limit(1 << 24)
     with open_text(path, fallback=fallback) as handle:
         lines = _numbered(handle)
-        number, first = next(((n, text) for n, text in lines if not text.startswith("#")), (1, ""))
+        number, first = next(((n, text) for n, text in lines if not is_preamble(text)), (1, ""))
         if not first:
             raise SourceError(path, "the file is empty", line=number, expected="a header and rows", advice="Download it again.")
         delimiter = delimiter or header_of([first])[0]
@@ -292,12 +305,13 @@ def _cells(text: str, delimiter: str, n_cells: int, waiting: list[tuple[int, str
     """Split one row; lines that turn out to belong to it are taken off `waiting`, which is filled from `lines`."""
     if '"' not in text:
         return text.split(delimiter)
-    joined, taken = text, 0
+    joined, taken, unclosed = text, 0, False
     while True:
         try:
             cells = next(csv.reader(io.StringIO(joined, newline=""), delimiter=delimiter, strict=True))
         except csv.Error as error:
-            if "unexpected end of data" not in str(error) or taken >= _QUOTED_LINES:
+            unclosed = "unexpected end of data" in str(error)
+            if not unclosed or taken >= _QUOTED_LINES:
                 break
             if taken == len(waiting):
                 following = next(lines, None)
@@ -312,7 +326,7 @@ def _cells(text: str, delimiter: str, n_cells: int, waiting: list[tuple[int, str
             return cells
         break
     literal = text.split(delimiter)
-    return literal if len(literal) == n_cells else next(csv.reader([text], delimiter=delimiter))
+    return literal if unclosed or taken or len(literal) == n_cells else next(csv.reader([text], delimiter=delimiter))
 
 
 def _numbered(handle: TextIO) -> Iterator[tuple[int, str]]:

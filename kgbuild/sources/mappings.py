@@ -16,7 +16,7 @@ from kgbuild import tables
 from kgbuild.errors import ConfigurationError
 from kgbuild.ledger import Ledger
 from kgbuild.sources import Harvest, Recognised, Sample
-from kgbuild.sources.delimited import Row, head, header_of, read_rows
+from kgbuild.sources.delimited import Row, head, header_of, is_preamble, read_rows
 from kgbuild.sources.release import says_subset, version_in
 from kgbuild.vocabulary import VOCABULARIES, code_curie, curie_from_uri, normalise_curie, text_id
 
@@ -79,7 +79,7 @@ class _Mapping(NamedTuple):
 
 
 def _columns(lines: tuple[str, ...]) -> list[str]:
-    rows = [line for line in lines if not line.startswith("#")]
+    rows = [line for line in lines if not is_preamble(line)]
     return [name.casefold() for name in header_of(rows[:1])[1]]
 
 
@@ -92,8 +92,8 @@ def recognise(sample: Sample) -> Recognised | None:
     name = sample.path.name
     evaluation = bool(re.search(r"(?<![a-z])(dev|test|validation|heldout|held[-_]out|gold)(?![a-z])", name, re.IGNORECASE))
     if "split" in names:
-        delimiter = header_of([line for line in sample.lines if not line.startswith("#")][:1])[0]
-        cells = [line.split(delimiter) for line in sample.lines if not line.startswith("#")][1:]
+        delimiter = header_of([line for line in sample.lines if not is_preamble(line)][:1])[0]
+        cells = [line.split(delimiter) for line in sample.lines if not is_preamble(line)][1:]
         splits = {row[names.index("split")].strip().casefold() for row in cells if len(row) == len(names)}
         evaluation = bool(splits) and splits <= _HELD_OUT
     why = "columns of SSSOM" if sssom else "columns subject_label and object_id"
