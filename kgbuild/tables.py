@@ -17,7 +17,7 @@ from kgbuild.errors import WorkspaceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TABLES", "Column", "Table", "concatenate", "empty", "from_rows", "read", "schema", "write"]
+__all__ = ["TABLES", "Column", "Table", "concatenate", "empty", "from_columns", "from_rows", "read", "schema", "write"]
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,36 @@ def from_rows(name: str, rows: Iterable[Sequence[Any]]) -> pa.Table:
     if len(columns) != len(expected):
         raise ValueError(f"table {name} has {len(expected)} columns, the rows have {len(columns)}")
     arrays = [pa.array(values, type=field.type) for values, field in zip(columns, expected, strict=True)]
+    return _checked(name, pa.Table.from_arrays(arrays, schema=expected))
+
+
+def from_columns(name: str, n_rows: int, columns: Mapping[str, Any]) -> pa.Table:
+    """Build a table from whole columns (Arrow, numpy, pandas or lists); a column that is left out is null, or lists of nothing.
+
+    Raises:
+        ValueError: A column is not the table's, has another length, or a required value is missing.
+    """
+    import pyarrow as pa
+
+    expected = schema(name)
+    unknown = set(columns) - set(expected.names)
+    if unknown:
+        raise ValueError(f"table {name} has no column {', '.join(sorted(unknown))}")
+    arrays = []
+    for field in expected:
+        column = columns.get(field.name)
+        if column is None:
+            nothing = pa.types.is_list(field.type)
+            column = (
+                pa.ListArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), n_rows + 1), pa.array([], pa.string()))
+                if nothing
+                else pa.nulls(n_rows, field.type)
+            )
+        elif not isinstance(column, pa.Array | pa.ChunkedArray):
+            column = pa.array(column, type=field.type, from_pandas=True)
+        if len(column) != n_rows:
+            raise ValueError(f"table {name}: column {field.name} has {len(column)} rows, expected {n_rows}")
+        arrays.append(column.cast(field.type))
     return _checked(name, pa.Table.from_arrays(arrays, schema=expected))
 
 

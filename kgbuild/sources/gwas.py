@@ -22,6 +22,7 @@ from kgbuild.qualifiers import qualifiers
 from kgbuild.sources import Harvest, Recognised, Sample
 from kgbuild.sources.delimited import header_of, read_columns
 from kgbuild.sources.measures import GENOME_WIDE, PValue, chromosome, clean, in_mhc, iso_date, number, p_value, rs_or_place, sequence
+from kgbuild.sources.release import says_subset
 from kgbuild.vocabulary import content_id, curie_from_uri, text_id, variant_id
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def recognise(sample: Sample) -> Recognised | None:
     date = re.search(r"\d{4}-\d{2}-\d{2}", name)
     why = "columns SNPS, STRONGEST SNP-RISK ALLELE, P-VALUE and DISEASE/TRAIT"
     return Recognised("gwas-catalog", version=date[0] if date else "", why=why, options={"build": "GRCh38"},
-                      subset=bool(re.search(r"sample|subset|mini|demo", name, re.IGNORECASE)))  # fmt: skip
+                      subset=says_subset(name))  # fmt: skip
 
 
 def read(path: Path, *, source: str, options: Mapping[str, Any]) -> Harvest:
