@@ -113,12 +113,12 @@ def init(root: Path, data: Path | None, *, model: str = "minilm") -> Initialised
         raise WorkspaceError(f"{root / CONFIGURATION} exists", advice="Edit it, or remove it first; the stages' results stay.")
     if data is not None and not data.is_dir():
         raise UsageError(f"{data} is not a folder", advice="Name the folder that your downloaded files lie in.")
-    found, unrecognised = recognise.recognise_folder(data) if data else ([], [])
-    choices = recognise.choose(found)
+    found = recognise.recognise_folder(data) if data else recognise.Found([], [], [])
+    choices = recognise.choose(found.recognised)
     method = "centroid" if model == "hashed" else "generel"
     with write_whole(root / CONFIGURATION) as aside:
-        aside.write_text(configurations.render(choices, unrecognised, root, model=model, method=method), encoding="utf-8")
-    return Initialised(root / CONFIGURATION, choices, unrecognised)
+        aside.write_text(configurations.render(choices, found.unrecognised, root, model=model, method=method), encoding="utf-8")
+    return Initialised(root / CONFIGURATION, choices, found.unrecognised)
 
 
 # ---------------------------------------------------------------- what each stage depends on
@@ -324,19 +324,38 @@ def _build_model(workspace: Workspace, configuration: Configuration, folder: Pat
 
     tables_dir = workspace.folder("tables")
     settings = configuration.train
-    snp_traits = splits.split_snp_traits(tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=settings.held_out)
+    snp_traits = splits.split_snp_traits(
+        tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=settings.held_out
+    )
     mappings = splits.split_mappings(tables.read(tables_dir, "mappings"))
-    hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))}
+    hashes = {
+        name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))
+    }
     made = pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings)
     space = _Space(workspace, configuration, progress, trained=False)
-    model = _trained(made.data, space, configuration, folder, {"splits": hashes, "counts": made.counts, "tables": workspace.folder("tables").name}, progress)
+    model = _trained(
+        made.data,
+        space,
+        configuration,
+        folder,
+        {"splits": hashes, "counts": made.counts, "tables": workspace.folder("tables").name},
+        progress,
+    )
     model.save(folder)
     figures = evaluation.evaluate_snp_traits(model, made.data, snp_traits, tables_dir, space.raw)
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
-    return {"method": model.method, "encoder": f"{space.encoder.spec.model}, {space.encoder.spec.precision}", "pairs": made.data.n_pairs, "snps": len(model.snp_ids), **figures}
+    return {
+        "method": model.method,
+        "encoder": f"{space.encoder.spec.model}, {space.encoder.spec.precision}",
+        "pairs": made.data.n_pairs,
+        "snps": len(model.snp_ids),
+        **figures,
+    }
 
 
-def _trained(data: TrainingData, space: _Space, configuration: Configuration, folder: Path, description: dict[str, Any], progress: Progress | None) -> Model:
+def _trained(
+    data: TrainingData, space: _Space, configuration: Configuration, folder: Path, description: dict[str, Any], progress: Progress | None
+) -> Model:
     import embedder
 
     vectors = space.raw(list(data.texts))
@@ -345,7 +364,9 @@ def _trained(data: TrainingData, space: _Space, configuration: Configuration, fo
         return embedder.centroid_model(data, vectors, encoder=space.encoder, description=description)
     changes = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
     settings = replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
-    return embedder.train(data, vectors, settings, encoder=space.encoder, metrics_path=folder / "metrics.jsonl", progress=progress, description=description)
+    return embedder.train(
+        data, vectors, settings, encoder=space.encoder, metrics_path=folder / "metrics.jsonl", progress=progress, description=description
+    )
 
 
 def _build_graph(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
@@ -365,12 +386,20 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
         "links": links_dir.name,
         "model": _model_key(workspace),
         "encoder": space.encoder.spec.model if space else "none",
-        "sources": json.dumps([{k: s[k] for k in ("source", "kind", "file", "sha256", "version", "licence", "redistributable")} for s in sources]),
+        "sources": json.dumps(
+            [{k: s[k] for k in ("source", "kind", "file", "sha256", "version", "licence", "redistributable")} for s in sources]
+        ),
         "left_out": json.dumps(summary.left_out),
     }
     with EmbeddedStore.create(folder / DATABASE) as store:
         counts = store.load(GraphFiles(folder), build=build, progress=progress)
-    return {"nodes": sum(counts.nodes.values()), "edges": sum(counts.edges.values()), "nodes_by_label": dict(counts.nodes), "edges_by_type": dict(counts.edges), "left_out": summary.left_out}
+    return {
+        "nodes": sum(counts.nodes.values()),
+        "edges": sum(counts.edges.values()),
+        "nodes_by_label": dict(counts.nodes),
+        "edges_by_type": dict(counts.edges),
+        "left_out": summary.left_out,
+    }
 
 
 # ---------------------------------------------------------------- what reads a finished workspace
@@ -423,16 +452,30 @@ def export(
         out = out or workspace.exports_dir / f"mappings.{_SUFFIXES.get(format_, format_)}"
         date = made.finished[:10] if made else None
         summary = exports.export_mappings(
-            tables_dir, links_dir, out, format=format_, include_restricted=include_restricted, include_review=review, mapping_date=date, progress=progress
+            tables_dir,
+            links_dir,
+            out,
+            format=format_,
+            include_restricted=include_restricted,
+            include_review=review,
+            mapping_date=date,
+            progress=progress,
         )
     elif what == "graph":
         format_ = format_ or "kgx"
         out = out or workspace.exports_dir / format_
         graph = GraphFiles(workspace.folder("graph"))
-        summary = exports.export_graph(graph, out, tables_dir=tables_dir, format=format_, include_restricted=include_restricted, progress=progress)
+        summary = exports.export_graph(
+            graph, out, tables_dir=tables_dir, format=format_, include_restricted=include_restricted, progress=progress
+        )
     else:
         raise UsageError(f"there is no export called {what!r}", advice="Say `kgbuild export mappings` or `kgbuild export graph`.")
-    return {"file": str(out), "rows_written": summary.n_rows, "rows_restricted": summary.n_withheld, "restricted_by_source": dict(summary.withheld)}
+    return {
+        "file": str(out),
+        "rows_written": summary.n_rows,
+        "rows_restricted": summary.n_withheld,
+        "restricted_by_source": dict(summary.withheld),
+    }
 
 
 _SUFFIXES = {"sssom": "sssom.tsv"}

@@ -74,7 +74,19 @@ def test_init_writes_a_configuration_that_loads(tmp_path: Path) -> None:
     done = run("init", tmp_path / "ws", "--data", DATA, "--json")
     assert done.returncode == 0, done.stderr
     found = {source["kind"] for source in json.loads(done.stdout)["sources"] if source["enabled"]}
-    assert {"obo", "icd10cm-order", "icd9cm", "phecode-definitions", "phecode-map", "curated-mappings", "gwas-catalog", "eqtl", "ld-blocks", "ensembl-symbols", "primekg"} <= found
+    assert {
+        "obo",
+        "icd10cm-order",
+        "icd9cm",
+        "phecode-definitions",
+        "phecode-map",
+        "curated-mappings",
+        "gwas-catalog",
+        "eqtl",
+        "ld-blocks",
+        "ensembl-symbols",
+        "primekg",
+    } <= found
     assert {source.kind for source in load(tmp_path / "ws" / "kgbuild.toml").sources} == found
     assert run("init", tmp_path / "ws", "--data", DATA).returncode == 4
 
@@ -123,5 +135,7 @@ def test_pairs_are_scored_in_order(root: Path, tmp_path: Path) -> None:
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
     heavy = "{'torch', 'transformers', 'faiss', 'sklearn', 'pandas', 'neo4j', 'jpype', 'pyarrow'}"
-    done = subprocess.run([sys.executable, "-c", f"import sys, kgbuild.cli; print(sorted({heavy} & set(sys.modules)))"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, kgbuild.cli; print(sorted({heavy} & set(sys.modules)))"], capture_output=True, text=True
+    )
     assert done.stdout.strip() == "[]"

@@ -25,7 +25,13 @@ def workspace(root: Path, tmp_path: Path) -> Workspace:
 
 def test_a_second_run_does_nothing_and_says_so(demo_workspace: Workspace) -> None:
     outcomes = [*pipeline.train(demo_workspace), *pipeline.populate(demo_workspace)]
-    assert [(o.stage, o.ran) for o in outcomes] == [("tables", False), ("model", False), ("tables", False), ("links", False), ("graph", False)]
+    assert [(o.stage, o.ran) for o in outcomes] == [
+        ("tables", False),
+        ("model", False),
+        ("tables", False),
+        ("links", False),
+        ("graph", False),
+    ]
     assert all("up to date" in o.text() for o in outcomes)
 
 
@@ -78,7 +84,9 @@ def test_a_changed_setting_makes_its_stage_stale_and_the_stages_after_it(workspa
 def test_a_changed_source_makes_everything_stale(workspace: Workspace, tmp_path: Path) -> None:
     extra = tmp_path / "mine.tsv"
     extra.write_text("phenotype\nasthma in adults\n")
-    section = f'\n[[sources]]\nkey = "mine"\nkind = "free-text"\npath = "{extra.as_posix()}"\noptions = {{ column = "phenotype" }}\n\n[encoder]'
+    section = (
+        f'\n[[sources]]\nkey = "mine"\nkind = "free-text"\npath = "{extra.as_posix()}"\noptions = {{ column = "phenotype" }}\n\n[encoder]'
+    )
     workspace.configuration_path.write_text(workspace.configuration_path.read_text().replace("\n[encoder]", section))
     states = {state.stage: state.reasons for state in pipeline.status(workspace)}
     assert "input mine is new" in states["tables"]
