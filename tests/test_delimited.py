@@ -165,6 +165,8 @@ def test_a_fallback_encoding_is_taken_only_where_the_file_is_not_utf8(path: Path
 def test_the_head_of_a_damaged_or_missing_file_is_what_can_be_read(path: Path, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"a\tb\n1\t2\n" * 50_000)[:-8])
     assert (head(path, 2), head(tmp_path / "none")) == (("a\tb", "1\t2"), ())
+    path.write_bytes(b"name\nSj\xf6gren\n")
+    assert head(path) == ("name", "Sj�gren")
 
 
 cell = st.text(st.characters(codec="utf-8", exclude_characters='\t\r\n"\x00\ufeff', exclude_categories=["Cs"]), min_size=1).filter(

@@ -28,11 +28,12 @@ _TRUNCATED = "The file is cut short or damaged. Download it again and compare it
 
 
 @contextmanager
-def open_text(path: Path, *, fallback: str | None = None) -> Iterator[TextIO]:
+def open_text(path: Path, *, fallback: str | None = None, errors: str = "strict") -> Iterator[TextIO]:
     """Open a text file, gzip or not (told by its first bytes), as UTF-8; a byte-order mark is dropped.
 
     Args:
         fallback: Encoding of a file that is not UTF-8, where a publisher is known to use one.
+        errors: What to do with bytes that cannot be decoded, as `bytes.decode` has it.
 
     Raises:
         SourceError: The file is missing, empty, truncated, not gzip inside, or not UTF-8 (with the line).
@@ -45,7 +46,7 @@ def open_text(path: Path, *, fallback: str | None = None) -> Iterator[TextIO]:
                 raise SourceError(path, "the file is empty", expected="a file with a header and rows", advice="Download it again.")
             binary = gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw
             encoding = fallback if fallback and _line_of_bad_bytes(path) else "utf-8-sig"
-            with io.TextIOWrapper(binary, encoding=encoding, newline="") as text:
+            with io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline="") as text:
                 yield text
     except FileNotFoundError:
         raise SourceError(path, "no such file", advice="Correct the path in kgbuild.toml.") from None
@@ -58,10 +59,10 @@ def open_text(path: Path, *, fallback: str | None = None) -> Iterator[TextIO]:
 
 
 def head(path: Path, n_lines: int = 200) -> tuple[str, ...]:
-    """Give the first lines of a file, without line ends; fewer when it is cut short or not text."""
+    """Give the first lines of a file, without line ends; fewer when it is cut short; bytes that are no text come as �."""
     lines: list[str] = []
     try:
-        with open_text(path) as handle:
+        with open_text(path, errors="replace") as handle:
             for line in handle:
                 lines.append(line.rstrip("\r\n"))
                 if len(lines) >= n_lines:
