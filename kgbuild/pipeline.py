@@ -320,12 +320,11 @@ def _load_model(workspace: Workspace, encoder: TextEncoder) -> Model:
 
 
 def _build_model(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import evaluation, pairs, splits, tables
+    from kgbuild import pairs, scoring, splits, tables
 
     tables_dir = workspace.folder("tables")
-    settings = configuration.train
     snp_traits = splits.split_snp_traits(
-        tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=settings.held_out
+        tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=configuration.train.held_out
     )
     mappings = splits.split_mappings(tables.read(tables_dir, "mappings"))
     hashes = {
@@ -334,23 +333,17 @@ def _build_model(workspace: Workspace, configuration: Configuration, folder: Pat
     made = pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings)
     space = _Space(workspace, configuration, progress, trained=False)
     model = _trained(
-        made.data,
-        space,
-        configuration,
-        folder,
-        {"splits": hashes, "counts": made.counts, "tables": workspace.folder("tables").name},
-        progress,
+        made.data, space, configuration, folder, {"splits": hashes, "counts": made.counts, "tables": tables_dir.name}, progress
     )
     model.save(folder)
-    figures = evaluation.evaluate_snp_traits(model, made.data, snp_traits, tables_dir, space.raw)
+    evidence = scoring.Evidence.of(made.data)
+    evidence.save(folder)
+    ranking = scoring.fit_ranking(scoring.Scorer(model, space.raw, evidence=evidence), snp_traits, tables_dir)
+    ranking.save(folder)
+    figures = scoring.evaluate_snp_traits(scoring.Scorer(model, space.raw, evidence=evidence, ranking=ranking), snp_traits, tables_dir)
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
-    return {
-        "method": model.method,
-        "encoder": f"{space.encoder.spec.model}, {space.encoder.spec.precision}",
-        "pairs": made.data.n_pairs,
-        "snps": len(model.snp_ids),
-        **figures,
-    }
+    encoder = f"{space.encoder.spec.model}, {space.encoder.spec.precision}"
+    return {"method": model.method, "encoder": encoder, "pairs": made.data.n_pairs, "snps": len(model.snp_ids), "figures": figures}
 
 
 def _trained(
@@ -418,6 +411,23 @@ def open_graph(workspace: Workspace) -> Iterator[GraphReader]:
     store = bolt_server.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
     with store:
         yield store
+
+
+def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | None = None) -> str:
+    """Score a file of pairs with the trained model; give a line that says how many were scored.
+
+    Raises:
+        WorkspaceError: No model has been trained.
+    """
+    from kgbuild import scoring
+
+    space = _Space(workspace, configurations.load(workspace.configuration_path), progress, trained=True)
+    folder = workspace.folder("model")
+    if space.model is None:
+        raise WorkspaceError("no model has been trained", advice="Run `kgbuild train` first.")
+    scorer = scoring.Scorer(space.model, space.raw, evidence=scoring.Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+    counts = scoring.score_pairs(pairs, out, scorer, tables_dir=workspace.folder("tables"), progress=progress)
+    return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
 
 
 def serve(workspace: Workspace, *, port: int, say: Callable[[str], None]) -> None:
