@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from embedder.data import PRESETS, Task, TrainingData, TrainingSettings
     from embedder.encoder import EncoderSpec, HashedNgramEncoder, TextEncoder, TransformerEncoder, open_encoder, unit_rows
     from embedder.errors import ArtifactError, EmbedderError, EncoderError, TrainingError
-    from embedder.train import train
+    from embedder.training import train
 
 __all__ = [
     "PRESETS",
@@ -48,7 +48,7 @@ _HOMES = {
     "data": ("PRESETS", "Task", "TrainingData", "TrainingSettings"),
     "encoder": ("EncoderSpec", "HashedNgramEncoder", "TextEncoder", "TransformerEncoder", "open_encoder", "unit_rows"),
     "errors": ("ArtifactError", "EmbedderError", "EncoderError", "TrainingError"),
-    "train": ("train",),
+    "training": ("train",),
 }
 
 
@@ -56,6 +56,6 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
             value = getattr(importlib.import_module(f"embedder.{module}"), name)
-            globals()[name] = value  # the function `train` must win over its module of the same name
+            globals()[name] = value
             return value
     raise AttributeError(f"module 'embedder' has no attribute {name!r}")

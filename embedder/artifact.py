@@ -1,11 +1,11 @@
 """A trained model as a folder, and back; numpy is all that reading one needs.
 
-    model.json        encoder, dimension, method, settings, counts, and the hash of every other file
-    projection.npz    W and b of ``W·LM(text) + b``; if used, the MLP beside it; empty for the identity
-    snps.npy          one unit vector per SNP
-    snps.txt          their ids, one a line
-    residuals.npz     vectors of known texts, if used
-    residuals.json    these texts
+model.json        encoder, dimension, method, settings, counts, and the hash of every other file
+projection.npz    W and b of ``W·LM(text) + b``; if used, the MLP beside it; empty for the identity
+snps.npy          one unit vector per SNP
+snps.txt          their ids, one a line
+residuals.npz     vectors of known texts, if used
+residuals.json    these texts
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Model:
         lm = unit_rows(lm_vectors)
         expected = self.projection["weight"].shape[1] if self.projection else self.dimension
         if lm.ndim != 2 or lm.shape[1] != expected:
-            raise ArtifactError(f"text vectors have the shape {lm.shape}, expected (n, {expected})", advice=f"Encode with {self.encoder_spec.model}.")
+            raise ArtifactError(
+                f"text vectors have the shape {lm.shape}, expected (n, {expected})", advice=f"Encode with {self.encoder_spec.model}."
+            )
         if texts is not None and len(texts) != len(lm):
             raise ArtifactError(f"{len(texts)} texts came with {len(lm)} vectors", advice="Give one vector per text.")
         return unit_rows(self._residual_added(self._projected(lm), texts))
@@ -130,7 +132,9 @@ class Model:
         snp_vectors = np.load(folder / "snps.npy", mmap_mode="r")
         snp_ids = (folder / "snps.txt").read_text(encoding="utf-8").splitlines()
         if snp_vectors.shape != (len(snp_ids), document["dimension"]):
-            raise ArtifactError(f"{folder}: snps.npy has the shape {snp_vectors.shape}, expected {(len(snp_ids), document['dimension'])}", advice=_REBUILD)
+            raise ArtifactError(
+                f"{folder}: snps.npy has the shape {snp_vectors.shape}, expected {(len(snp_ids), document['dimension'])}", advice=_REBUILD
+            )
         residuals: dict[str, int] = {}
         residual_vectors = None
         if "residuals.npz" in document["files"]:
@@ -138,7 +142,9 @@ class Model:
             with np.load(folder / "residuals.npz") as archive:
                 residual_vectors = archive["vectors"]
             if residual_vectors.shape != (len(residuals), document["dimension"]):
-                raise ArtifactError(f"{folder}: {len(residuals)} known texts have vectors of the shape {residual_vectors.shape}", advice=_REBUILD)
+                raise ArtifactError(
+                    f"{folder}: {len(residuals)} known texts have vectors of the shape {residual_vectors.shape}", advice=_REBUILD
+                )
         return cls(
             encoder_spec=EncoderSpec(**document["encoder"]),
             encoder_key=document["encoder_key"],
@@ -165,7 +171,9 @@ def _document(folder: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ArtifactError(f"{path} is damaged ({error})", advice=_REBUILD) from error
     if document.get("format") != FORMAT:
-        raise ArtifactError(f"{path} has the format {document.get('format')!r}, expected {FORMAT}", advice="Train it again with this version.")
+        raise ArtifactError(
+            f"{path} has the format {document.get('format')!r}, expected {FORMAT}", advice="Train it again with this version."
+        )
     if missing := sorted(_OWN_KEYS - document.keys()):
         raise ArtifactError(f"{path} lacks {', '.join(missing)}", advice=_REBUILD)
     return document

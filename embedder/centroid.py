@@ -22,7 +22,12 @@ BLOCK_SHARE = 0.5  # what a SNP takes of the mean of its LD block
 
 
 def centroid_model(
-    data: TrainingData, lm_vectors: npt.ArrayLike, *, encoder: TextEncoder, block_share: float = BLOCK_SHARE, description: dict[str, Any] | None = None
+    data: TrainingData,
+    lm_vectors: npt.ArrayLike,
+    *,
+    encoder: TextEncoder,
+    block_share: float = BLOCK_SHARE,
+    description: dict[str, Any] | None = None,
 ) -> Model:
     """Place each SNP at the weighted mean of its texts; a SNP with neither texts nor a block that has some is left out.
 
@@ -42,9 +47,13 @@ def centroid_model(
         dimension=vectors.shape[1],
         method="centroid",
         projection={},
-        snp_ids=[data.snps[row] for row in kept],
+        snp_ids=[data.snps[row] for row in kept.tolist()],
         snp_vectors=placed[kept].astype(np.float16),
-        description={"settings": {"block_share": block_share}, "pairs": {task.name: len(task) for task in data.tasks}, **(description or {})},
+        description={
+            "settings": {"block_share": block_share},
+            "pairs": {task.name: len(task) for task in data.tasks},
+            **(description or {}),
+        },
     )
 
 

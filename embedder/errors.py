@@ -1,9 +1,9 @@
 """What can go wrong in the embedder, as one tree.
 
-    EmbedderError       an argument, a text vector or a model folder is not what it should be
-    ├── EncoderError    a language model is missing, damaged or not the one it should be
-    ├── TrainingError   the data cannot be trained on, or training went astray
-    └── ArtifactError   a saved model is missing, damaged, or its pieces disagree
+EmbedderError       an argument, a text vector or a model folder is not what it should be
+├── EncoderError    a language model is missing, damaged or not the one it should be
+├── TrainingError   the data cannot be trained on, or training went astray
+└── ArtifactError   a saved model is missing, damaged, or its pieces disagree
 """
 
 from __future__ import annotations

@@ -29,15 +29,13 @@ class Generel(nn.Module):
         # an orthogonal start keeps the cosines of the language model: training begins at what it knows
         nn.init.orthogonal_(self.text.weight)
         nn.init.zeros_(self.text.bias)
-        self.text_mlp = _mlp(lm_dimension, dimension) if text_mlp else None
-        if self.text_mlp is not None:
-            nn.init.zeros_(self.text_mlp[2].weight)
+        self.text_mlp = _mlp(lm_dimension, dimension, zero=True) if text_mlp else None
         self.snp_mlp = _mlp(dimension, dimension)
         self.log_scale = nn.ParameterDict({task: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for task in tasks})
 
     def text_vectors(self, lm_vectors: torch.Tensor, residuals: torch.Tensor | None = None) -> torch.Tensor:
         """Project language-model vectors, which must have unit length."""
-        projected = self.text(lm_vectors)
+        projected: torch.Tensor = self.text(lm_vectors)
         if self.text_mlp is not None:
             projected = projected + self.text_mlp(lm_vectors)
         if residuals is not None:
@@ -50,13 +48,17 @@ class Generel(nn.Module):
 
     def scale(self, task: str) -> torch.Tensor:
         """Give 1 / temperature of a task."""
-        return self.log_scale[task].clamp(max=math.log(MAX_SCALE)).exp()
+        log_scale: torch.Tensor = self.log_scale[task]
+        return log_scale.clamp(max=math.log(MAX_SCALE)).exp()
 
 
-def _mlp(inputs: int, outputs: int) -> nn.Sequential:
-    mlp = nn.Sequential(nn.Linear(inputs, outputs), nn.SiLU(), nn.Linear(outputs, outputs))
-    nn.init.zeros_(mlp[2].bias)
-    return mlp
+def _mlp(inputs: int, outputs: int, *, zero: bool = False) -> nn.Sequential:
+    """Make a two-layer MLP; with `zero` it begins by saying nothing."""
+    last = nn.Linear(outputs, outputs)
+    nn.init.zeros_(last.bias)
+    if zero:
+        nn.init.zeros_(last.weight)
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.SiLU(), last)
 
 
 class RowTable:

@@ -87,7 +87,9 @@ def correlation(z: npt.ArrayLike, n: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(z / np.sqrt(z**2 + n - 2))
 
 
-def effect_weights(effect_type: Iterable[str | None], effect: npt.ArrayLike, unit: Iterable[str | None], frequency: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def effect_weights(
+    effect_type: Iterable[str | None], effect: npt.ArrayLike, unit: Iterable[str | None], frequency: npt.ArrayLike
+) -> npt.NDArray[np.float32]:
     """Give each association its weight in (0, 2]: its effect over the median effect of its kind; 1 where that is not known.
 
     Odds ratios count by ``|log OR|``; betas in standard deviations by ``|beta| sqrt(2 f (1 - f))``. They are never mixed,
@@ -293,13 +295,21 @@ class _Builder:
         if not self._traits:
             import pyarrow.compute as pc
 
-            rows = tables.read(self.folder, "associations", ["kind", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids"])
+            rows = tables.read(
+                self.folder, "associations", ["kind", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids"]
+            )
             self._traits = trait_groups(rows.filter(pc.not_equal(rows["kind"], "eqtl")))
         return self._traits
 
     def _quarter_windows(self, variants: pd.Series[str]) -> list[str]:
         """Give each variant's LD block, else its 250 kb window, else nothing: unplaced ones count as one signal."""
-        frame = tables.read(self.folder, "variants", ["id", "chromosome", "position"]).to_pandas().drop_duplicates("id").set_index("id").loc[variants.unique()]
+        frame = (
+            tables.read(self.folder, "variants", ["id", "chromosome", "position"])
+            .to_pandas()
+            .drop_duplicates("id")
+            .set_index("id")
+            .loc[variants.unique()]
+        )
         window = frame["chromosome"].fillna("").astype(str) + ":" + (frame["position"] // 250_000).fillna(-1).astype(int).astype(str)
         named = {variant: self._blocks.get(variant) or place for variant, place in window.items()}
         return [named[variant] for variant in variants.tolist()]
@@ -310,10 +320,11 @@ class _Builder:
         import pandas as pd
 
         numbers, distinct = pd.factorize(texts)
-        return np.array([normalise_name(text) in self.hidden.labels for text in distinct], dtype=bool)[numbers]
+        hidden = np.array([normalise_name(text) in self.hidden.labels for text in distinct], dtype=bool)
+        return np.asarray(hidden[numbers])
 
     def _add(self, name: str, pairs: pd.DataFrame, loci: Mapping[str, str | None]) -> None:
-        """Number the two sides of a task; of equal pairs the one with the largest weight stays. With loci, the right side are SNPs."""
+        """Give numbers to the two sides of a task; of equal pairs the one with the largest weight stays. With loci, the right side are SNPs."""
         import numpy as np
 
         from embedder.data import Task
@@ -340,12 +351,13 @@ class _Builder:
 
 
 def _numbers(values: pd.Series[str], numbers: dict[str, int]) -> npt.NDArray[np.int64]:
-    """Number values, new ones after those that are known."""
+    """Give numbers to values, new ones after those that are known."""
     import numpy as np
     import pandas as pd
 
     codes, distinct = pd.factorize(values)
-    return np.array([numbers.setdefault(value, len(numbers)) for value in distinct.tolist()], dtype=np.int64)[codes]
+    known = np.array([numbers.setdefault(value, len(numbers)) for value in distinct.tolist()], dtype=np.int64)
+    return np.asarray(known[codes])
 
 
 def _in(known: Mapping[str, Any], values: pd.Series[str]) -> npt.NDArray[np.bool_]:

@@ -192,7 +192,7 @@ class Scorer:
     def _score(self, similarity: Floats, base: Floats, text: Integers, snp: Integers) -> Floats:
         r = self.ranking
         direct, block = self._neighbours(base, text, snp, direct=r.direct_weight > 0, block=r.block_weight > 0)
-        return (similarity + r.direct_weight * direct + r.block_weight * block).astype(np.float32)
+        return np.asarray(similarity + r.direct_weight * direct + r.block_weight * block, dtype=np.float32)
 
     def _neighbours(self, base: Floats, text: Integers, snp: Integers, *, direct: bool, block: bool) -> tuple[Floats, Floats]:
         nothing = np.zeros(len(text), dtype=np.float32)
@@ -261,7 +261,9 @@ def _portions(texts: Integers, counts: Integers, *, most_texts: int = 256, most_
 # ---------------------------------------------------------------- files of pairs
 
 
-def score_pairs(path: Path, out: Path, scorer: Scorer, *, tables_dir: Path | None = None, progress: Progress | None = None) -> dict[str, int]:
+def score_pairs(
+    path: Path, out: Path, scorer: Scorer, *, tables_dir: Path | None = None, progress: Progress | None = None
+) -> dict[str, int]:
     """Score a table with the columns `left` and `right`; write its rows, in order, with `similarity`, `score` and `reason`.
 
     A cell is an rs id, an id of a concept or gene in the tables, or a text. What is not known gets empty cells and a reason.
@@ -580,9 +582,9 @@ def _rank_figures(scorer: Scorer, draws: _Draws, *, most_pairs: int = 300) -> di
             own = table[np.arange(len(rows)), draws.positive[0][rows]][:, None]
             ranks[prefix] += (1 + ((table > own) & allowed).sum(axis=1) + 0.5 * ((table == own) & allowed).sum(axis=1)).tolist()
     out = {}
-    for prefix, values in ranks.items():
-        out[f"{prefix}mrr"] = float(np.mean(1 / np.array(values)))
-        out[f"{prefix}recall_at_10"] = float(np.mean(np.array(values) <= 10))
+    for prefix, of_pairs in ranks.items():
+        out[f"{prefix}mrr"] = float(np.mean(1 / np.array(of_pairs)))
+        out[f"{prefix}recall_at_10"] = float(np.mean(np.array(of_pairs) <= 10))
     return out
 
 
@@ -658,12 +660,16 @@ class _World:
         at = np.minimum(np.searchsorted(self.taken, keys), max(0, len(self.taken) - 1))
         return self.taken[at] == keys if len(self.taken) else np.zeros(len(keys), dtype=bool)
 
-    def draw_snps(self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    def draw_snps(
+        self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
+    ) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """Draw SNPs for each text; those that are known to go with it are drawn again, some times."""
         draw = _drawer(self.seen_snps, self.snp_degree, snp, random, matched=matched)
         return _redrawn(draw, lambda other: self.known(np.repeat(text, N_NEGATIVES), other.ravel()).reshape(other.shape))
 
-    def draw_texts(self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool) -> tuple[Integers, npt.NDArray[np.bool_]]:
+    def draw_texts(
+        self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
+    ) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """Draw texts for each SNP likewise."""
         draw = _drawer(np.arange(self.n_seen_texts), self.text_degree, text, random, matched=matched)
         return _redrawn(draw, lambda other: self.known(other.ravel(), np.repeat(snp, N_NEGATIVES)).reshape(other.shape))

@@ -36,7 +36,7 @@ def split_snp_traits(
     Raises:
         UsageError: The shares or `by` are not what they should be.
     """
-    if not (0 <= share and 0 <= development and share + development < 1):
+    if not (share >= 0 and development >= 0 and share + development < 1):
         raise UsageError(f"shares of {share} and {development} are held out, expected at least 0 and less than 1 together")
     if by not in ("locus", "pair"):
         raise UsageError(f"a split by {by!r} is not known", advice="Use `locus` or `pair`.")
@@ -166,7 +166,9 @@ def read_split(path: Path, sha256: str) -> pd.DataFrame:
         raise ModelError(f"{path} is missing: what was kept from training is not known", advice="Train again: kgbuild train")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise ModelError(f"{path} has the hash {found}, expected {sha256}", advice="The file was changed after training. Train again: kgbuild train")
+        raise ModelError(
+            f"{path} has the hash {found}, expected {sha256}", advice="The file was changed after training. Train again: kgbuild train"
+        )
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 

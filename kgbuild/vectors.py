@@ -145,7 +145,9 @@ def encode_texts(texts: Sequence[str], encoder: TextEncoder, cache: VectorCache 
     import numpy as np
 
     hashes = _hashes(texts)
-    _, first, inverse = np.unique(hashes, axis=0, return_index=True, return_inverse=True) if len(texts) else (None, np.empty(0, int), np.empty(0, int))
+    _, first, inverse = (
+        np.unique(hashes, axis=0, return_index=True, return_inverse=True) if len(texts) else (None, np.empty(0, int), np.empty(0, int))
+    )
     first = np.asarray(first)
     if cache is None:
         return _fresh([texts[row] for row in first], encoder, progress).astype(np.float32)[inverse.reshape(-1)]
@@ -167,7 +169,9 @@ def _fresh(texts: list[str], encoder: TextEncoder, progress: Progress | None) ->
     vectors = encoder.encode(texts, progress=progress).astype(np.float16)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
-        raise ModelError(f"the encoder {encoder.spec.model!r} gives no numbers for {texts[bad[0]]!r}", advice="Use another model, or precision fp32.")
+        raise ModelError(
+            f"the encoder {encoder.spec.model!r} gives no numbers for {texts[bad[0]]!r}", advice="Use another model, or precision fp32."
+        )
     return vectors
 
 

@@ -89,9 +89,13 @@ class _Run:
         self.heads = Generel(vectors.shape[1], settings.dimension, [task.name for task in self.tasks], text_mlp=settings.text_mlp)
         self.random = np.random.default_rng(settings.seed)
         self.snps = RowTable(len(data.snps), settings.dimension, rate=settings.snp_rate, spread=SNP_SPREAD, generator=generator)
-        self.blocks = RowTable(data.n_blocks if settings.block_vectors else 0, settings.dimension, rate=settings.snp_rate, spread=0.0, generator=generator)
+        self.blocks = RowTable(
+            data.n_blocks if settings.block_vectors else 0, settings.dimension, rate=settings.snp_rate, spread=0.0, generator=generator
+        )
         self.residual_rows = _residual_rows(data) if settings.residuals else np.full(len(data.texts), -1)
-        self.residuals = RowTable(int(self.residual_rows.max(initial=-1)) + 1, settings.dimension, rate=settings.residual_rate, spread=0.0, generator=generator)
+        self.residuals = RowTable(
+            int(self.residual_rows.max(initial=-1)) + 1, settings.dimension, rate=settings.residual_rate, spread=0.0, generator=generator
+        )
         self.optimiser = torch.optim.AdamW(_groups(self.heads, settings.head_decay), lr=settings.head_rate)
         self.known = {task.name: _KnownPositives(task) for task in self.tasks} if settings.mask else {}
         self.n_steps = sum(math.ceil(len(task) / settings.batch_size) for task in self.tasks)
@@ -126,7 +130,9 @@ class _Run:
             )
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(f"the loss of the task {task.name!r} is {value}", advice="Lower the rates, or look at the weights of this task.")
+            raise TrainingError(
+                f"the loss of the task {task.name!r} is {value}", advice="Lower the rates, or look at the weights of this task."
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         with torch.no_grad():
@@ -177,7 +183,7 @@ class _Run:
             projection=projection,
             snp_ids=snp_ids,
             snp_vectors=snp_vectors,
-            residuals={self.data.texts[text]: row for row, text in enumerate(kept)},
+            residuals={self.data.texts[text]: row for row, text in enumerate(kept.tolist())},
             residual_vectors=self.residuals.rows.numpy().astype(np.float16) if self.settings.residuals else None,
             description={
                 "settings": asdict(self.settings),
@@ -223,7 +229,7 @@ def _or_zero(rows: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _residual_rows(data: TrainingData) -> Integers:
-    """Number the texts of pairs with SNPs: only they get a vector of their own, synonyms and relations need none."""
+    """Give a number to the texts of pairs with SNPs: only they get a vector of their own, synonyms and relations need none."""
     wanted = np.zeros(len(data.texts), dtype=bool)
     for task in data.tasks:
         if "snp" in (task.left_kind, task.right_kind):
