@@ -88,6 +88,11 @@ def test_a_subset_is_used_where_there_is_nothing_else(folder: Path) -> None:
     assert choose([(folder / "efo" / "efo.obo", alone)]) == [Choice(folder / "efo" / "efo.obo", alone, True, "the only one: ")]
 
 
+def test_a_file_that_nobody_asked_for_is_left_out_with_its_reason(folder: Path) -> None:
+    hits = Recognised("biobank", why="published hits", unasked=True)
+    assert choose([(folder / "notes.txt", hits)]) == [Choice(folder / "notes.txt", hits, False, "published hits")]
+
+
 def test_sizes_of_packed_and_plain_files_are_compared_unpacked(tmp_path: Path) -> None:
     (tmp_path / "large.tsv.gz").write_bytes(gzip.compress(b"a\n" * 10_000))
     (tmp_path / "small.tsv").write_bytes(b"a\n" * 1_000)

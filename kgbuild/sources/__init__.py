@@ -59,6 +59,7 @@ class Recognised:
     subset: bool = False  # says of itself that it is only a part (a sample, a demonstration subset)
     evaluation: bool = False  # development or test gold: never for training
     flavour: str = ""  # what tells files of one kind apart that stand side by side: a vocabulary, an ontology
+    unasked: bool = False  # readable, but used only where somebody asks for it; `why` says the reason
     preference: int = 0  # among files of one kind and flavour, the richer layout is higher
 
 

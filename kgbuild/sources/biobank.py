@@ -105,7 +105,7 @@ def recognise(sample: Sample) -> Recognised | None:
     version, name = version_in(sample.path.name), sample.path.name
     if present.issuperset(_BETAMATCH):
         why = "published hits that FinnGen checked, not biobank correlations: left out unless asked for"
-        return Recognised("biobank", version, why, {"vocabulary": "finngen", "build": "GRCh38"}, subset=True)
+        return Recognised("biobank", version, why, {"vocabulary": "finngen", "build": "GRCh38"}, unasked=True)
     found = {key: next((s for s in spellings if s in present), "") for key, spellings in {**_REQUIRED, **_OPTIONAL}.items()}
     variant = found["variant"] or (found["chromosome"] and found["position"] and found["effect_allele"] and found["other_allele"])
     if not (found["code"] and found["p"] and variant and any(found[kind] for kind in _EFFECTS)):

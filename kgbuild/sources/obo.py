@@ -284,7 +284,7 @@ def _tables(terms: Mapping[str, _Term], vocabulary: str, source: str, notes: Cou
                 notes["is_a to a term that the file does not define, dropped"] += 1
             else:
                 relations.append(is_a_row(term.id, parent, source, term.line))
-    rows = {"concepts": concepts, "names": names, "xrefs": xrefs, "relations": relations}
+    rows: dict[str, list[tuple[Any, ...]]] = {"concepts": concepts, "names": names, "xrefs": xrefs, "relations": relations}
     return {name: tables.from_rows(name, table) for name, table in rows.items()}
 
 

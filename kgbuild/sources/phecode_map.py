@@ -51,8 +51,9 @@ def recognise(sample: Sample) -> Recognised | None:
     # more than half, for a text with a comma shifts cells here
     phecodex = sum(bool(_PHECODEX.fullmatch(row.get(phecode, ""))) for row in cells) * 2 > len(cells)
     flat = column.casefold() == "code"
-    vocabularies = sorted({v for row in cells if (v := _vocabulary(row.get("vocabulary_id", "")))}) if flat else [_vocabulary(column)]
-    flavour = f"{vocabularies[0] if vocabularies else 'unknown'} to {'phecodex' if phecodex else 'phecode'}"
+    named = [row.get("vocabulary_id", "") for row in cells] if flat else [column]
+    vocabulary = next((v for v in map(_vocabulary, named) if v), "unknown")  # the first one: the head of a file shows no more
+    flavour = f"{vocabulary} to {'phecodex' if phecodex else 'phecode'}"
     subset = says_subset(sample.path.name)
     return Recognised(
         "phecode-map", version_in(sample.path.name), f"codes and phecodes: {flavour}", subset=subset, flavour=flavour, preference=int(flat)

@@ -88,9 +88,11 @@ def choose(found: Iterable[tuple[Path, Recognised]]) -> list[Choice]:
     """
     files = [(path, _with_use(recognised)) for path, recognised in found]
     groups: dict[tuple[str, str], list[tuple[Path, Recognised]]] = {}
+    reasons = {path: (False, recognised.why) for path, recognised in files if recognised.unasked}
     for path, recognised in files:
+        if recognised.unasked:
+            continue
         groups.setdefault((recognised.kind, "" if recognised.kind in _ADDITIVE else recognised.flavour), []).append((path, recognised))
-    reasons: dict[Path, tuple[bool, str]] = {}
     for (kind, _), group in groups.items():
         reasons |= _additive(group) if kind in _ADDITIVE else _best(group)
     return [Choice(path, recognised, *reasons[path]) for path, recognised in files]
