@@ -99,14 +99,14 @@ def open_encoder(spec: EncoderSpec) -> TextEncoder:
 
 
 def unit_rows(vectors: npt.ArrayLike) -> Vectors:
-    """Scale each row to length 1; a row of zeros stays.
+    """Scale each row to length 1; a row of zeros stays, and what is no number stays none.
 
     >>> unit_rows([[3.0, 4.0], [0.0, 0.0]]).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     rows = np.asarray(vectors, dtype=np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths != 0))
 
 
 class HashedNgramEncoder:
