@@ -1,4 +1,4 @@
-"""The typed definitions come in; docs/formats.md and docs/graph.md go out. `make docs` runs it; a test compares."""
+"""The typed definitions come in; the pages of PAGES go out. `make docs` runs it; a test compares."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from kgbuild import exports
+from kgbuild import exports, queries
 from kgbuild.schema import COMMON, EDGE_TYPES, NODE_LABELS, RELATIONS, SCHEMA_VERSION, SOURCE, EdgeType, Property
 from kgbuild.sources import KINDS
 from kgbuild.tables import TABLES, Table
@@ -36,7 +36,7 @@ def formats() -> str:
         _markdown_table(("column", "meaning"), [(f"`{name}`", meaning) for name, meaning in exports.SSSOM_COLUMNS.items()]),
         _EXTENSIONS_INTRODUCTION,
         _markdown_table(
-            ("column", "type", "meaning"), [(f"`{name}`", hint, meaning) for name, (hint, meaning) in exports.EXTENSIONS.items()]
+            ("column", "type", "meaning"), [(f"`{name}`", f"`{hint}`", meaning) for name, (hint, meaning) in exports.EXTENSIONS.items()]
         ),
         "### Mapping table: CSV",
         _CSV_INTRODUCTION,
@@ -83,7 +83,38 @@ def graph() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"docs/formats.md": formats, "docs/graph.md": graph}
+def questions() -> str:
+    """Write the page on the query templates."""
+    templates = queries.templates().values()
+    contents = _markdown_table(("template", "question"), [(f"[`{t.name}`](#{t.name})", t.question) for t in templates])
+    return (
+        "\n\n".join(
+            ["# Questions", _GENERATED, _QUESTIONS_INTRODUCTION, contents, *(part for t in templates for part in _template_section(t))]
+        )
+        + "\n"
+    )
+
+
+def commands() -> str:
+    """Write the page on the command line."""
+    import typer
+    from typer.cli import get_docs_for_click
+    from typer.main import get_command
+
+    from kgbuild.cli import app
+
+    command = get_command(app)
+    help_texts = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="kgbuild"), name="kgbuild")
+    title, rest = help_texts.strip().split("\n", 1)
+    return f"{title.replace('`', '')}\n\n{_GENERATED}\n{rest.rstrip()}\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/formats.md": formats,
+    "docs/graph.md": graph,
+    "docs/queries.md": questions,
+    "docs/cli.md": commands,
+}
 
 
 def write(root: Path = ROOT) -> list[Path]:
@@ -98,7 +129,7 @@ def write(root: Path = ROOT) -> list[Path]:
 
 
 def _table_section(table: Table) -> tuple[str, str, str]:
-    rows = [(f"`{c.name}`", c.type, "yes" if c.nullable else "", c.meaning) for c in table.columns]
+    rows = [(f"`{c.name}`", f"`{c.type}`", "yes" if c.nullable else "", c.meaning) for c in table.columns]
     return f"### `{table.name}`", f"One row is {table.row}.", _markdown_table(("column", "type", "may be empty", "meaning"), rows)
 
 
@@ -106,8 +137,27 @@ def _edge_section(edge: EdgeType) -> tuple[str, str]:
     return f"### `{edge.type}`", _properties(edge.properties)
 
 
+def _template_section(template: queries.Template) -> list[str]:
+    parameters = [
+        (
+            f"`--{p.name}`",
+            f"`{p.type}`",
+            "" if p.default is None else f"`{str(p.default).lower() if p.type == 'bool' else p.default}`",
+            p.meaning,
+        )
+        for p in template.parameters
+    ]
+    return [
+        f"## {template.name}",
+        template.question,
+        f"```\n{template.example}\n```",
+        *([_markdown_table(("parameter", "type", "default", "meaning"), parameters)] if parameters else []),
+        _markdown_table(("column", "type", "meaning"), [(f"`{c.name}`", f"`{c.type}`", c.meaning) for c in template.columns]),
+    ]
+
+
 def _properties(properties: Iterable[Property]) -> str:
-    return _markdown_table(("property", "type", "meaning"), [(f"`{p.name}`", p.type, p.meaning) for p in properties])
+    return _markdown_table(("property", "type", "meaning"), [(f"`{p.name}`", f"`{p.type}`", p.meaning) for p in properties])
 
 
 def _distinct(properties: Iterable[Property]) -> list[Property]:
@@ -174,6 +224,10 @@ _GRAPH_INTRODUCTION = """Every node has the label `Entity` and one of those belo
 node or edge lacks is left out, never empty. One node more, `Build`, says what the graph was built from."""
 
 _EDGES_INTRODUCTION = """Measured, predicted and curated edges are told apart by knowledge level and agent type (Biolink's enumerations)."""
+
+_QUESTIONS_INTRODUCTION = """Each is one file in `cypher/` and runs unchanged on the embedded engine and on Neo4j. `kgbuild query NAME --parameter value` asks it;
+`kgbuild query --list` shows the same as this page. A `concept` may be written as a name, a CURIE or an id, a `variant` as an rs id;
+`words` are looked for in names and synonyms."""
 
 _RELATIONS_INTRODUCTION = """A file in PrimeKG's layout stores each edge in both directions; the graph stores it once, from the node type under "from" to the
 one under "to". Where both are blank the relation has no direction, or the file does not give it: the smaller id comes first."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "write_rejects"]
 
 _VALUE_WIDTH = 500  # characters of a rejected row that are worth keeping
 

@@ -13,6 +13,7 @@ from kgbuild.vocabulary import content_id, variant_id
 __all__ = [
     "CENSORED_AT",
     "GENOME_WIDE",
+    "NamedVariant",
     "PValue",
     "chromosome",
     "clean",
@@ -20,6 +21,7 @@ __all__ = [
     "is_palindromic",
     "iso_date",
     "number",
+    "other_id",
     "p_value",
     "place_id",
     "rs_or_place",
