@@ -273,7 +273,7 @@ def _genes(frame: pd.DataFrame, source: str) -> pa.Table:
     for row in frame.drop_duplicates(keys)[[*keys, "line"]].itertuples(index=False):
         curie = gene_id(row.gene)
         symbol = clean(str(row.symbol)) if "symbol" in frame else ""
-        symbol = symbol if not _is_blank(symbol) else curie.partition(":")[2]
+        symbol = curie if _is_blank(symbol) else symbol
         ensembl = [curie.partition(":")[2]] if curie.startswith("ensembl:") else []
         rows.setdefault(curie, (curie, symbol, ensembl, source, int(row.line)))
     return tables.from_rows("genes", rows.values())

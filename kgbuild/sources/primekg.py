@@ -182,7 +182,7 @@ _Codes = tuple["np.ndarray[Any, Any]", list[str]]  # a place in a list of words 
 
 
 def _codes(table: pa.Table, *names: str) -> _Codes:
-    """Number the distinct words of columns that are laid end to end."""
+    """Give each distinct word of some columns, laid end to end, a number."""
     import numpy as np
     import pyarrow as pa
 
@@ -204,7 +204,7 @@ def _combined(columns: Sequence[_Codes]) -> tuple[np.ndarray[Any, Any], np.ndarr
 
 
 def _numbered(key: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Number equal keys alike, in the order they come; give the numbers, and the first row of each."""
+    """Give equal keys equal numbers, in the order they come, and the first row of each number."""
     import numpy as np
     import pandas as pd
 
