@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-__all__ = ["Counts", "GraphFiles", "Progress", "Store"]
+__all__ = ["Counts", "GraphFiles", "GraphReader", "Progress", "Store"]
 
 Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 
@@ -62,12 +62,8 @@ class Counts:
         return lines
 
 
-class Store(Protocol):
-    """What the rest of kgbuild asks of a graph database."""
-
-    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Counts:
-        """Load a graph and the `Build` node's properties; count what is there, read back; raise StoreError if that differs."""
-        ...
+class GraphReader(Protocol):
+    """A graph that can be asked: what queries need, in process or over Bolt."""
 
     def query(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Answer a query as plain rows: scalars, lists and maps by column name."""
@@ -82,3 +78,11 @@ class Store(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class Store(GraphReader, Protocol):
+    """What the rest of kgbuild asks of a graph database that it fills."""
+
+    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Counts:
+        """Load a graph and the `Build` node's properties; count what is there, read back; raise StoreError if that differs."""
+        ...
