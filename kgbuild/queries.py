@@ -255,9 +255,9 @@ def _parameters_of(template: Template) -> str:
 
 
 def _all_words(text: str) -> str:
-    """Write a full-text query that asks for every word; the index's own analyser takes each apart.
+    r"""Write a full-text query that asks for every word; the index's own analyser takes each apart.
 
-    >>> print(_all_words('Crohn\\'s "disease" -'))
+    >>> print(_all_words("Crohn's \"disease\" -"))
     +"Crohn's" +"disease"
     """
     words = [re.sub(r'["\\]', " ", word).strip() for word in text.split()]
