@@ -57,7 +57,7 @@ def _snp_trait_pairs(associations: pa.Table, variants: pa.Table) -> pd.DataFrame
     rows = associations.select(columns).filter(pc.is_in(associations["kind"], _values(["gwas", "biobank"])))
     groups = trait_groups(rows)
     frame = rows.select(["variant_id", "object_id", "object_name", "publication"]).to_pandas()
-    frame = frame.drop_duplicates(["object_id", "variant_id"])
+    frame = frame.sort_values("publication", kind="stable").drop_duplicates(["object_id", "variant_id"])
     loci = loci_of(variants)
     frame = frame[frame["variant_id"].isin(loci.keys())].copy()
     frame["trait_group"] = frame["object_id"].map(groups)

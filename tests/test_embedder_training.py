@@ -97,7 +97,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_task() -> None:
     data = little_data()
     lm = ENCODER.encode(data.texts)
     lm[3] = np.nan
-    with pytest.raises(TrainingError, match="the loss of the task '(gwas|synonyms)' is nan"):
+    with pytest.raises(TrainingError, match=r"the loss of the task '(gwas|synonyms)' is nan"):
         train(data, lm, SMALL, encoder=ENCODER)
 
 
