@@ -444,7 +444,7 @@ def evaluate_snp_traits(
 
     Returns:
         Figures by name: `auc_trait` (the SNP is exchanged), `auc_snp` (the trait is exchanged), `..._degree`,
-        `..._matched`, for the cosine and, with the prefix `score_`, for the score; `mrr` and `recall_at_10` of the trait among
+        `..._matched` and `..._seen` (SNPs that training linked to another trait, not only their LD block), for the cosine and, with the prefix `score_`, for the score; `mrr` and `recall_at_10` of the trait among
         all traits, known ones left out; how many held-out pairs there are and how many have a vector.
     """
     figures: dict[str, float] = {"held_out_pairs": int((split["part"] == part).sum())}
@@ -542,7 +542,13 @@ class _Draws:
             out[f"{prefix}auc_{name}{end}"] = float(np.nanmean(values))
             if not end:
                 out[f"{prefix}auc_{name}_low"], out[f"{prefix}auc_{name}_high"] = _interval(values, self.loci)
+                out[f"{prefix}auc_{name}_seen"] = float(np.nanmean(values[self.seen])) if self.seen.any() else float("nan")
         return out
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """Tell which positives have a SNP that training linked to another trait; the others have their LD block only."""
+        return np.asarray(self.snp_degree[self.positive[1]] > 0)
 
     def degree_figures(self) -> dict[str, float]:
         snps, texts = self.snp_degree.astype(np.float32), self.text_degree.astype(np.float32)

@@ -1,0 +1,218 @@
+"""Scores of pairs: files in and out, evidence of neighbours, and figures that mean what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from little_tables import association, concept, table, variant, write
+
+from embedder import HashedNgramEncoder, Task, TrainingData, centroid_model, unit_rows
+from kgbuild import tables
+from kgbuild.errors import ModelError, SourceError
+from kgbuild.pairs import build_pairs
+from kgbuild.scoring import Evidence, Ranking, Scorer, _best_cosines, _degree_bins, _interval, evaluate_snp_traits, fit_ranking, score_pairs
+from kgbuild.splits import split_snp_traits
+
+ENCODER = HashedNgramEncoder(128)
+
+
+def small(folder: Path) -> Scorer:
+    """Asthma goes with rs1 and rs2 (one block), gout with rs3; rs4 lies in asthma's block and has no association."""
+    rows = [association("Asthma", 1), association("Asthma", 2), association("Gout", 3)]
+    variants = [variant(1, "ld:1:1"), variant(2, "ld:1:1"), variant(3), variant(4, "ld:1:1"), variant(5)]
+    genes = [{"id": "NCBIGene:1", "symbol": "IL33"}]
+    write(folder, concepts=[concept("EFO:1", "asthma")], genes=genes, variants=variants, associations=rows)
+    data = build_pairs(folder).data
+    model = centroid_model(data, ENCODER.encode(data.texts), encoder=ENCODER)
+    return Scorer(model, ENCODER.encode, evidence=Evidence.of(data))
+
+
+def scored(folder: Path, text: str, scorer: Scorer) -> list[list[str]]:
+    (folder / "pairs.tsv").write_text(text, encoding="utf-8")
+    score_pairs(folder / "pairs.tsv", folder / "scored.tsv", scorer, tables_dir=folder)
+    return [line.split("\t") for line in (folder / "scored.tsv").read_text(encoding="utf-8").splitlines()]
+
+
+def test_texts_ids_and_variants_are_scored_in_the_order_they_came(tmp_path: Path) -> None:
+    rows = scored(tmp_path, "left\tright\nAsthma\trs1\nrs3\tAsthma\nEFO:1\tasthma\nrs1\trs2\nGout\tIL33\n", small(tmp_path))
+    asthma, gout, il33 = unit_rows(ENCODER.encode(["Asthma", "Gout", "IL33"]))
+    assert rows[0] == ["left", "right", "similarity", "score", "reason"]
+    assert [row[:2] for row in rows[1:]] == [["Asthma", "rs1"], ["rs3", "Asthma"], ["EFO:1", "asthma"], ["rs1", "rs2"], ["Gout", "IL33"]]
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx([1.0, float(asthma @ gout), 1.0, 1.0, float(gout @ il33)], abs=2e-3)
+    assert all(row[2] == row[3] and row[4:] == [""] for row in rows[1:])
+
+
+def test_what_is_not_known_has_empty_cells_and_a_reason(tmp_path: Path) -> None:
+    rows = scored(tmp_path, "left\tright\nAsthma\trs5\nEFO:9\tAsthma\n\tGout\nonly\n", small(tmp_path))
+    assert [row[2:] for row in rows[1:]] == [
+        ["", "", "rs5: no association in training, nor a locus that has one"],
+        ["", "", "EFO:9: no such id in the tables"],
+        ["", "", "empty cell"],
+        ["", "", "1 cells instead of 2"],
+    ]
+
+
+def test_a_variant_with_only_a_locus_has_its_blocks_vector(tmp_path: Path) -> None:
+    rows = scored(tmp_path, "left\tright\nAsthma\tdbsnp:rs4\n", small(tmp_path))
+    assert float(rows[1][2]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_other_columns_quotes_and_odd_characters_survive(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    (tmp_path / "p.csv").write_text('note,left,right\n"a, ""b""",Asthma,rs1\nNA,🫁 \u202eabc|x,"two\nlines"\n', encoding="utf-8")
+    counts = score_pairs(tmp_path / "p.csv", tmp_path / "out.csv", scorer, tables_dir=tmp_path)
+    import csv
+
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle))
+    assert [row[:3] for row in rows] == [["note", "left", "right"], ['a, "b"', "Asthma", "rs1"], ["NA", "🫁 \u202eabc|x", "two\nlines"]]
+    assert counts == {"scored": 2}
+
+
+def test_a_file_without_the_columns_says_which(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    (tmp_path / "p.tsv").write_text("a\tright\nx\ty\n")
+    with pytest.raises(SourceError, match="column 'left' is missing"):
+        score_pairs(tmp_path / "p.tsv", tmp_path / "out.tsv", scorer)
+
+
+def test_evidence_lists_texts_by_variant_and_by_block_and_is_read_as_written(tmp_path: Path) -> None:
+    evidence = small(tmp_path).evidence
+    assert evidence is not None
+    evidence.save(tmp_path)
+    read = Evidence.load(tmp_path)
+    assert read is not None
+    assert (list(read.texts), list(read.snps)) == (["Asthma", "Gout"], ["dbsnp:rs1", "dbsnp:rs2", "dbsnp:rs3", "dbsnp:rs4"])
+    assert (read.snp_texts.tolist(), read.snp_starts.tolist()) == ([0, 0, 1], [0, 1, 2, 3, 3])
+    assert (read.block_texts.tolist(), read.block_starts.tolist(), read.blocks.tolist()) == ([0], [0, 1], [0, 0, -1, 0])
+    assert (read.snp_degrees.tolist(), read.text_degrees.tolist()) == ([1, 1, 1, 0], [2, 1])
+
+
+def test_evidence_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    evidence = small(tmp_path).evidence
+    assert evidence is not None
+    evidence.save(tmp_path)
+    (tmp_path / "evidence.json").write_text('{"texts": [], "snps": []}')
+    with pytest.raises(ModelError, match="do not fit each other"):
+        Evidence.load(tmp_path)
+
+
+def test_no_evidence_is_none_and_no_ranking_is_the_cosine(tmp_path: Path) -> None:
+    assert Evidence.load(tmp_path) is None
+    assert Ranking.load(tmp_path) == Ranking(0.0, 0.0)
+    Ranking(0.5, 1.0, 0.1, 0.02, 99).save(tmp_path)
+    assert Ranking.load(tmp_path) == Ranking(0.5, 1.0, 0.1, 0.02, 99)
+
+
+def test_the_score_adds_what_neighbours_say(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    scorer.ranking = Ranking(direct_weight=0.5, block_weight=0.25, floor=0.1)
+    pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = (np.zeros(3, dtype=np.int64), np.array([0, 2, 3]))
+    similarity, score = scorer.text_snp(["Asthma"], *pairs)
+    gout = float(np.prod([1.0]) * (unit_rows(ENCODER.encode(["Asthma"])) @ unit_rows(ENCODER.encode(["Gout"])).T)[0, 0])
+    added = [0.5 * 0.9 + 0.25 * 0.9, 0.5 * (gout - 0.1), 0.25 * 0.9]
+    np.testing.assert_allclose(score - similarity, added, atol=1e-5)
+
+
+def test_best_cosines_equal_a_slow_version_in_every_portion() -> None:
+    random = np.random.default_rng(0)
+    base, traits = unit_rows(random.normal(size=(700, 6))), unit_rows(random.normal(size=(30, 6)))
+    lists = [random.integers(0, 30, random.integers(0, 5)) for _ in range(20)]
+    members, starts = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
+    text, owner = random.integers(0, 700, 3000), random.integers(-1, 20, 3000)
+    slow = [max((float(base[t] @ traits[m]) for m in lists[o]), default=0.3) if o >= 0 else 0.3 for t, o in zip(text, owner, strict=True)]
+    np.testing.assert_allclose(_best_cosines(base, traits, text, owner, members, starts, 0.3), slow, atol=1e-6)
+
+
+FAMILIES = ("asthma wheeze", "kidney stones", "heart failure", "skin melanoma", "bone density", "eye colour")
+
+
+def world(folder: Path, n_loci: int = 120) -> tuple[Scorer, Path]:
+    """Each locus has two mates and three traits of one family, worded alike."""
+    rows, variants = [], []
+    for locus in range(n_loci):
+        family = FAMILIES[locus % len(FAMILIES)]
+        variants += [variant(10 * locus + mate + 1, f"ld:1:{locus}", locus_span=1000) for mate in (0, 1)]
+        rows += [association(f"{family} {kind}", 10 * locus + mate + 1) for mate in (0, 1) for kind in ("early", "late", "severe")]
+    write(folder, variants=variants, associations=rows)
+    split = split_snp_traits(table("associations", rows), table("variants", variants), share=0.2, development=0.2)
+    data = build_pairs(folder, snp_traits=split).data
+    model = centroid_model(data, ENCODER.encode(data.texts), encoder=ENCODER)
+    scorer = Scorer(model, ENCODER.encode, evidence=Evidence.of(data))
+    return scorer, folder
+
+
+def test_held_out_pairs_stand_out_where_traits_are_worded_alike_and_degree_says_nothing(tmp_path: Path) -> None:
+    scorer, folder = world(tmp_path)
+    split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
+    figures = evaluate_snp_traits(scorer, split, folder)
+    assert figures["held_out_pairs"] == (split["part"] == "test").sum() >= figures["pairs_with_a_vector"] > 50
+    assert min(figures["auc_trait"], figures["auc_snp"], figures["auc_trait_matched"]) > 0.95
+    assert max(abs(figures["auc_trait_degree"] - 0.5), abs(figures["auc_snp_degree"] - 0.5)) < 0.35
+    assert figures["auc_snp_low"] <= figures["auc_snp"] <= figures["auc_snp_high"]
+    assert figures["mrr"] > 0.3
+    assert evaluate_snp_traits(scorer, split, folder) == figures
+
+
+def test_neighbours_are_left_out_where_they_do_not_help(tmp_path: Path) -> None:
+    scorer, folder = world(tmp_path)
+    split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
+    ranking = fit_ranking(scorer, split, folder)
+    assert (ranking.direct_weight, ranking.block_weight) == (0.0, 0.0)
+    assert ranking.n_pairs > 50
+
+
+def test_without_a_held_out_pair_that_has_a_vector_nothing_is_claimed(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    split = split_snp_traits(tables.read(tmp_path, "associations"), tables.read(tmp_path, "variants"), share=0.0, development=0.0)
+    assert evaluate_snp_traits(scorer, split, tmp_path) == {"held_out_pairs": 0, "scored_pairs": 0}
+    assert fit_ranking(scorer, split, tmp_path).n_pairs == 0
+
+
+def test_a_negative_is_never_known_nor_a_mate_nor_a_relative(tmp_path: Path) -> None:
+    from kgbuild.scoring import _World
+
+    rows = [association("Diabetes", 1, "EFO:1"), association("Type 2 diabetes", 3, "EFO:2"), association("Gout", 4, "EFO:3")]
+    variants = [variant(1, "ld:1:1"), variant(2, "ld:1:1"), variant(3), variant(4)]
+    concepts = [concept("EFO:1", "diabetes"), concept("EFO:2", "type 2 diabetes mellitus"), concept("EFO:3", "gout")]
+    is_a = [{"subject_id": "EFO:2", "predicate": "IS_A", "object_id": "EFO:1"}]
+    write(tmp_path, concepts=concepts, relations=is_a, variants=variants, associations=rows)
+    data = build_pairs(tmp_path).data
+    evidence = Evidence.of(data)
+    known_world = _World.of(centroid_model(data, ENCODER.encode(data.texts), encoder=ENCODER), evidence, tmp_path)
+    text = {name: number for number, name in enumerate(evidence.texts)}
+    cases = [
+        ("Type 2 diabetes", 2),
+        ("Diabetes", 2),
+        ("type 2 diabetes mellitus", 1),
+        ("Diabetes", 3),
+        ("Gout", 1),
+        ("Gout", 3),
+        ("diabetes", 4),
+    ]
+    rows_of = {snp: row for row, snp in enumerate(data.snps)}
+    known = known_world.known(np.array([text[t] for t, _ in cases]), np.array([rows_of[f"dbsnp:rs{n}"] for _, n in cases]))
+    assert known.tolist() == [True, True, True, True, False, False, False]
+
+
+def test_degree_bins_are_fine_for_small_and_coarse_for_large_degrees() -> None:
+    assert _degree_bins(np.array([0, 1, 7, 8, 1000, 1040])).tolist() == [0, 1, 7, 8, 63, 64]
+
+
+def test_an_interval_resamples_units_not_pairs() -> None:
+    values = np.array([0.0, 1.0] * 50)
+    one_unit_each = _interval(values, np.arange(100))
+    two_units = _interval(values, np.array(["a", "b"] * 50))
+    assert one_unit_each[1] - one_unit_each[0] < 0.25
+    assert two_units == (0.0, 1.0)
+
+
+def test_evidence_of_no_pairs_is_empty() -> None:
+    data = TrainingData(
+        ["a"], ["dbsnp:rs1"], np.array([-1]), [Task("synonyms", np.array([0]), np.array([0]), np.ones(1, dtype=np.float32))]
+    )
+    evidence = Evidence.of(data)
+    assert (list(evidence.texts), evidence.snp_starts.tolist()) == ([], [0, 0])
