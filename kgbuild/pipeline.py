@@ -17,6 +17,7 @@ from kgbuild import configuration as configurations
 from kgbuild import ingest as ingesting
 from kgbuild.configuration import Configuration
 from kgbuild.errors import UsageError, WorkspaceError
+from kgbuild.report import as_text
 from kgbuild.sources import reader, recognise
 from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_whole
 
@@ -76,11 +77,10 @@ class Outcome:
         return asdict(self)
 
     def text(self) -> str:
-        facts = [f"    {name.replace('_', ' ')}: {_shown(value)}" for name, value in self.record.facts.items()]
         notes = [f"    note: {note}" for note in self.notes]
         if not self.ran:
             return "\n".join([f"{self.stage}: up to date ({self.record.finished})", *notes])
-        return "\n".join([f"{self.stage}: done in {self.record.seconds:.0f} s", *facts, *notes])
+        return "\n".join([f"{self.stage}: done in {self.record.seconds:.0f} s", as_text(self.stage, self.record.facts), *notes])
 
 
 @dataclass(frozen=True)
@@ -489,12 +489,3 @@ def export(
 
 
 _SUFFIXES = {"sssom": "sssom.tsv"}
-
-
-def _shown(value: Any) -> str:
-    """Spell a fact of a stage on one line."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,93 @@
+"""What a stage reports, as text for a person: short lines, counts with separators, figures with their meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["as_text"]
+
+
+def as_text(stage: str, facts: Mapping[str, Any]) -> str:
+    """Give the lines that a stage is summed up in.
+
+    >>> print(as_text("links", {"groups": 12034, "by_decision": {"accept": 3, "review": 4}}))
+        groups: 12,034
+        by decision: accept 3, review 4
+    """
+    lines = _LINES[stage](facts) if stage in _LINES else _plain(facts)
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _plain(facts: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in facts.items():
+        yield f"{_words(name)}: {_shown(value)}"
+
+
+def _tables(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{'source':28} {'rows':>10} {'kept':>10} {'merged':>10} {'rejected':>9}"
+    for key, source in facts["sources"].items():
+        counts = [source[f"rows_{what}"] for what in ("in", "kept", "merged", "rejected")]
+        yield f"{key[:28]:28} {counts[0]:>10,} {counts[1]:>10,} {counts[2]:>10,} {counts[3]:>9,}"
+        for reason, n in source["reasons"].items():
+            yield f"    {n:,} {reason}"
+    yield "tables: " + _shown(facts["tables"])
+    for name, n in facts["counts"].items():
+        if n:
+            yield f"{name}: {n:,}"
+
+
+def _model(facts: Mapping[str, Any]) -> Iterator[str]:
+    figures = facts["figures"]
+    yield f"{facts['method']} on {facts['encoder']}: {facts['pairs']:,} pairs, {facts['snps']:,} SNPs"
+    if not figures.get("scored_pairs"):
+        yield "no held-out SNP-trait pair has a vector: nothing to evaluate"
+        return
+    yield f"held-out SNP-trait pairs: {figures['scored_pairs']:,} evaluated of {figures['held_out_pairs']:,} (loci that training did not see with that trait)"
+    yield f"{'AUC':24} {'which SNP?':>11} {'which trait?':>13}"
+    for label, prefix, end in _AUC_ROWS:
+        cells = [figures.get(f"{prefix}auc_{anchor}{end}") for anchor in ("trait", "snp")]
+        yield f"{label:24} {_figure(cells[0]):>11} {_figure(cells[1]):>13}"
+    if "mrr" in figures:
+        yield f"trait of a SNP among all traits: MRR {figures['mrr']:.3f}, among the first ten {figures['recall_at_10']:.3f}"
+
+
+_AUC_ROWS = (
+    ("similarity", "", ""),
+    ("score", "score_", ""),
+    ("counting popularity alone", "", "_degree"),
+    ("score, degree-matched", "score_", "_matched"),
+)
+
+
+def _graph(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{facts['nodes']:,} nodes: {_shown(_largest_first(facts['nodes_by_label']))}"
+    yield f"{facts['edges']:,} edges: {_shown(_largest_first(facts['edges_by_type']))}"
+    yield "counts read back from the database equal the files"
+    for reason, n in facts["left_out"].items():
+        yield f"left out: {n:,} {reason}"
+
+
+_LINES = {"tables": _tables, "model": _model, "graph": _graph}
+
+
+def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_words(str(name))} {_shown(item)}" for name, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
