@@ -100,7 +100,7 @@ def ingest(entries: Sequence[SourceEntry], folder: Path, *, progress: Progress |
         ConfigurationError: A kind of source is not known, or an option is wrong.
         SourceError: A file is not what its entry says, or is damaged.
     """
-    steps = (_unite_concepts, _forward_variants, _forward_terms, _join_by_cross_reference, _join_genes, _settle_relations, _unite_variants,
+    steps = (_unite_concepts, _forward_variants, _forward_terms, _join_diseases, _join_genes, _settle_relations, _unite_variants,
              _settle_associations, _relate_terms, _add_curated_subjects, _count_mappings)  # fmt: skip
     total = len(entries) + len(steps) + 1
     tell = progress or (lambda _what, _done, _total: None)
@@ -189,8 +189,7 @@ def _end_of_chain(old: str, direct: Mapping[str, Sequence[str]], live: set[str])
 
 def _forward_terms(work: _Work) -> None:
     """Read obsolete terms by the ones that replaced them, wherever they are referred to."""
-    concepts = work.parts["concepts"].select(["id", "obsolete"]).to_pydict()
-    live = {id_ for id_, obsolete in zip(*concepts.values(), strict=True) if not obsolete}
+    live = _live(work)
     xrefs = work.parts["xrefs"].select(["subject_id", "predicate", "object_id"]).to_pydict()
     pairs = [(s, o) for s, p, o in zip(*xrefs.values(), strict=True) if p == "replaced_by"]
     new_of = find_replacements(pairs, live)
@@ -216,11 +215,9 @@ def _supersede(work: _Work, superseded: set[str], new_of: Mapping[str, str]) -> 
     work.parts["names"] = _table("names", _one_label(pd.concat([names, given], ignore_index=True), concepts))
 
 
-def _replace(
-    work: _Work, table: str, column: str, new_of: Mapping[str, str], reason: str, where: np.ndarray[Any, Any] | None = None
-) -> None:
-    """Replace ids in a column, and log which; `where` limits the rows."""
-    hit = _mask(work, table, column, new_of) if where is None else _mask(work, table, column, new_of) & where
+def _replace(work: _Work, table: str, column: str, new_of: Mapping[str, str], reason: str) -> None:
+    """Replace ids in a column, and log which."""
+    hit = _mask(work, table, column, new_of)
     rows = hit.nonzero()[0]
     if not len(rows):
         return
@@ -248,29 +245,38 @@ def _forward_term_lists(work: _Work, new_of: Mapping[str, str]) -> None:
     _set(work, "associations", "term_ids", pa.array(changed, pa.list_(pa.string())).take(pa.array(codes)))
 
 
-def _join_by_cross_reference(work: _Work) -> None:
-    """Hang PrimeKG's edges of a disease on the live class that alone cites it, and cites no other of its kind.
+def _live(work: _Work) -> set[str]:
+    """Give the ids that are live in a vocabulary; PrimeKG, which repeats others' ids, is none."""
+    concepts = work.parts["concepts"].select(["id", "vocabulary", "obsolete"]).to_pydict()
+    return {id_ for id_, vocabulary, obsolete in zip(*concepts.values(), strict=True) if not obsolete and vocabulary != "primekg"}
 
-    The disease keeps its own concept and names; one that curators' rows for evaluation are about is left where it is.
+
+def _join_diseases(work: _Work) -> None:
+    """Hang PrimeKG's edges of a disease that is no class of a loaded ontology on the one live class that stands for it.
+
+    That is the class that a newer release replaces by this disease, else the class that alone cites it and cites no other of its
+    kind. The disease keeps its own concept and names; one that rows for evaluation are about is left where it is.
     """
-    concepts = work.frame("concepts", ["id", "vocabulary", "kind", "obsolete"])
-    live = set(concepts["id"][(concepts["vocabulary"] == "efo") & ~concepts["obsolete"]])
-    ours = set(
-        concepts["id"][(concepts["vocabulary"] == "primekg") & (concepts["kind"] == "Disease") & concepts["id"].str.startswith("MONDO:")]
-    )
-    xrefs = work.frame("xrefs", ["subject_id", "predicate", "object_id"])
-    cited = xrefs[(xrefs["predicate"] == "xref") & xrefs["subject_id"].isin(live) & xrefs["object_id"].str.startswith("MONDO:")]
-    cited = cited[["subject_id", "object_id"]].drop_duplicates()
-    alone = ~cited.duplicated("subject_id", keep=False) & ~cited.duplicated("object_id", keep=False)
+    concepts = work.frame("concepts", ["id", "vocabulary", "kind"])
+    diseases = set(concepts["id"][(concepts["vocabulary"] == "primekg") & (concepts["kind"] == "Disease")])
+    grouped = _mask(work, "relations", "object_id", {id_ for id_ in diseases if id_.startswith("primekg.group:")})
+    members = set(work.parts["relations"].filter(_arrow(grouped)).column("subject_id").to_pylist()) - set(concepts["id"])
+    ours = {id_ for id_ in diseases | members if id_.startswith("MONDO:")}
     mappings = work.frame("mappings", ["subject_id", "use"])
-    evaluated = set(mappings["subject_id"][mappings["use"] == "evaluate"])
-    chosen = cited[alone & cited["object_id"].isin(ours - evaluated)]
-    new_of = dict(zip(chosen["object_id"], chosen["subject_id"], strict=True))
-    work.counts["PrimeKG diseases joined by cross-reference"] = len(new_of)
-    work.counts["PrimeKG diseases joined by no id"] = len(ours) - len(new_of)
-    members = _mask(work, "relations", "predicate", {"IS_A"})
-    for column in ("subject_id", "object_id"):
-        _replace(work, "relations", column, new_of, "cross-reference", ~members)
+    free = ours - set(mappings["subject_id"][mappings["use"] == "evaluate"])
+    xrefs = work.frame("xrefs", ["subject_id", "predicate", "object_id"])
+    xrefs = xrefs[xrefs["subject_id"].isin(_live(work)) & xrefs["object_id"].str.startswith("MONDO:")].drop_duplicates()
+    joined: set[str] = set()
+    for predicate, reason in (("replaced_by", "replaced_by"), ("xref", "cross-reference")):
+        stated = xrefs[xrefs["predicate"] == predicate]
+        alone = ~stated.duplicated("object_id", keep=False) & ~stated.duplicated("subject_id", keep=False)
+        chosen = stated[alone & stated["object_id"].isin(free - joined)]
+        new_of = dict(zip(chosen["object_id"], chosen["subject_id"], strict=True))
+        joined |= new_of.keys()
+        work.counts[f"PrimeKG diseases joined by {reason}"] = len(new_of)
+        for column in ("subject_id", "object_id"):
+            _replace(work, "relations", column, new_of, reason)
+    work.counts["PrimeKG diseases in no loaded ontology"] = len(ours) - len(joined)
 
 
 # ---- relations -------------------------------------------------------------------------------------------------------
