@@ -189,6 +189,8 @@ def _ordinals(table: pa.Table, ledger: Ledger) -> list[int]:
 
 
 def _whole_rows(table: pa.Table, places: Sequence[int]) -> dict[int, tuple[int, tuple[str, ...]]]:
+    if not places:
+        return {}
     columns = table.take(list(places)).to_pydict()
     lines = columns.pop("line")
     return dict(zip(places, zip(lines, zip(*columns.values(), strict=True), strict=True), strict=True))
