@@ -54,7 +54,7 @@ class Parameter:
         >>> Parameter("limit", "int", "rows").parse("20"), Parameter("children", "bool", "too").parse("no")
         (20, False)
         """
-        wanted = {"int": int, "float": (int, float), "bool": bool}.get(self.type, str)
+        wanted: tuple[type, ...] = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(self.type, (str,))
         if isinstance(value, wanted) and not (isinstance(value, bool) and self.type != "bool"):
             return value
         text = str(value).strip()

@@ -175,7 +175,7 @@ def _server(arcadedb: Any, folder: Path, root: Path, where: Address) -> Any:
     """Start the engine's server with one database and one user, who may read it and nothing else."""
     settings = {
         "host": _HOST,
-        "mode": "production",
+        "mode": "development",  # in production it does not say what is wrong with a query
         "http_port": str(_free_port(0)),
         "bolt_port": int(where.uri.rsplit(":", 1)[1]),
         "bolt_defaultDatabase": where.database,

@@ -78,11 +78,9 @@ class EmbeddedStore:
         """
         if not (folder / DATABASE / "schema.json").exists():
             raise StoreError(f"{folder} holds no graph database", advice="Run `kgbuild populate` to build the graph.")
-        arcadedb = engine(folder)
+        engine(folder)
         try:
-            return cls(_open(arcadedb, folder, read_only), folder)
-        except StoreError:
-            raise
+            return cls(_open(folder, read_only), folder)
         except Exception as error:
             raise StoreError(
                 f"{folder} cannot be opened: {_first_line(error)}", advice="Does another process write to it, or serve it?"
@@ -241,13 +239,23 @@ def _quiet_stderr(path: Path) -> Iterator[None]:
             os.close(saved)
 
 
-def _open(arcadedb: Any, folder: Path, read_only: bool) -> Any:
+def _open(folder: Path, read_only: bool) -> Any:
+    """Open a database; one whose last writer was killed is mended first, which its lock forbids while a writer lives."""
     import jpype
+    from arcadedb_embedded import Database
 
     mode = jpype.JClass("com.arcadedb.engine.ComponentFile$MODE")
     factory = jpype.JClass("com.arcadedb.database.DatabaseFactory")
     path = str((folder / DATABASE).absolute())
-    return arcadedb.Database(factory(path).open(mode.READ_ONLY if read_only else mode.READ_WRITE))
+    if not read_only:
+        return Database(factory(path).open(mode.READ_WRITE))
+    try:
+        return Database(factory(path).open(mode.READ_ONLY))
+    except jpype.JException as error:
+        if "needs recovery" not in str(error):
+            raise
+    factory(path).open(mode.READ_WRITE).close()
+    return Database(factory(path).open(mode.READ_ONLY))
 
 
 def _check_names(graph: GraphFiles) -> None:
@@ -363,8 +371,12 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set):
         return [_plain(each) for each in value]
-    if hasattr(value, "to_dict"):
-        return _plain(value.to_dict())
+    if hasattr(value, "toAlternatingList"):  # a path
+        return [_plain(each) for each in value.toAlternatingList()]
+    if hasattr(value, "propertiesAsMap"):  # a node or an edge
+        from arcadedb_embedded import convert_java_to_python
+
+        return _plain(convert_java_to_python(value.propertiesAsMap()))
     return str(value)
 
 
