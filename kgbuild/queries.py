@@ -135,13 +135,12 @@ def parse_template(path: Path, text: str) -> Template:
     columns = tuple(_column(path, number, line) for number, line in found["column"])
     if not columns:
         raise QueryError(f"{path}: no line says `// column NAME (TYPE): MEANING`")
-    known = {p.name for p in parameters} | {f"{p.name}_query" for p in parameters if p.type == "words"}
     code = re.sub(r"(?m)^\s*//.*$", "", text)
-    if used := sorted(
-        set(re.findall(r"\$(\w+)", code)) ^ {p for p in known if p in set(re.findall(r"\$(\w+)", code)) or not p.endswith("_query")}
-    ):
+    used, named = set(re.findall(r"\$(\w+)", code)), {p.name for p in parameters}
+    made = {f"{p.name}_query" for p in parameters if p.type == "words"}
+    if wrong := sorted((used - made) ^ named):
         raise QueryError(
-            f"{path}: header and Cypher disagree on ${', $'.join(used)}", advice="Name each parameter in the header, and use it."
+            f"{path}: header and Cypher disagree on ${', $'.join(wrong)}", advice="Name each parameter in the header, and use it."
         )
     return Template(path.stem, found["question"][0][1], parameters, columns, found["example"][0][1], code.strip())
 
@@ -159,6 +158,8 @@ def run(store: GraphReader, name: str, parameters: Mapping[str, Any]) -> Answer:
         value = values[parameter.name]
         if parameter.type == "words":
             given[f"{parameter.name}_query"] = _all_words(value)
+            if not given[f"{parameter.name}_query"]:
+                raise QueryError(f"--{parameter.name} is {value!r}, which holds no word", advice=f"Expected {parameter.meaning}.")
         given[parameter.name] = _LOOKUPS[parameter.type](store, value) if parameter.type in _LOOKUPS else value
     columns = [column.name for column in template.columns]
     rows = store.query(template.cypher, {key: value for key, value in given.items() if f"${key}" in template.cypher})
@@ -277,13 +278,23 @@ def _concept(store: GraphReader, text: str) -> str:
                     f"{curie} is a {row['kind']}, expected a trait", advice="`kgbuild query concept-search --text …` finds traits."
                 )
             return str(row["id"])
-    rows = run(store, "concept-search", {"text": text, "limit": 50}).rows if _all_words(text) else []
+    rows = _concepts_named(store, text)
     for row in rows:
         if row["matched"] in ("name", "synonym") or normalise_name(row["name"]) == normalise_name(text):
             return str(row["id"])
     near = "; ".join(f"{row['name']} ({row['id']})" for row in rows[:5])
-    raise QueryError(f"no trait is called {text!r}", advice=f"Did you mean one of these? {near}" if near else
-                     "Try fewer words with `kgbuild query concept-search --text …`.")  # fmt: skip
+    advice = f"Did you mean one of these? {near}" if near else "Try fewer words with `kgbuild query concept-search --text …`."
+    raise QueryError(f"no trait is called {text!r}", advice=advice)
+
+
+def _concepts_named(store: GraphReader, text: str) -> list[dict[str, Any]]:
+    """Find concepts with all words of a text, else with some of them."""
+    words = _all_words(text)
+    for query in (words, re.sub(r'(^| )\+"', r'\1"', words)) if words else ():
+        rows = store.query(_template("concept-search").cypher, {"text": text.strip(), "text_query": query, "limit": 50})
+        if rows:
+            return rows
+    return []
 
 
 def _variant(store: GraphReader, text: str) -> str:
