@@ -132,7 +132,7 @@ def _unite_concepts(work: _Work) -> None:
     concepts, names = work.frame("concepts"), work.frame("names")
     rank = {key: place for place, key in enumerate(VOCABULARIES)}
     order = concepts["vocabulary"].map(rank).fillna(len(rank))
-    nameless = concepts["name"] == concepts["id"].str.partition(":")[2]
+    nameless = [name == id_.partition(":")[2] for id_, name in zip(concepts["id"], concepts["name"], strict=True)]
     kept = concepts.assign(_rank=order, _nameless=nameless).sort_values(["_rank", "_nameless"], kind="stable")
     kept = kept.drop_duplicates("id").sort_index().drop(columns=["_rank", "_nameless"])
     work.counts["concepts united"] = len(concepts) - len(kept)
@@ -465,7 +465,8 @@ def _place_in_loci(variants: pd.DataFrame, work: _Work) -> None:
     import pandas as pd
 
     loci = work.frame("loci", ["variant_id", "chromosome", "left", "right", "block"])
-    spans = loci.groupby("block").agg(left=("left", "min"), right=("right", "max"))
+    blocks = loci.groupby("block")
+    width = dict(blocks["right"].max() - blocks["left"].min())
     ld = variants[["id"]].merge(loci.drop_duplicates("variant_id"), how="left", left_on="id", right_on="variant_id")
     clash = ld["chromosome"].notna() & variants["chromosome"].notna() & (ld["chromosome"] != variants["chromosome"])
     work.counts["variants whose LD interval is on another chromosome"] = int(clash.sum())
@@ -479,7 +480,7 @@ def _place_in_loci(variants: pd.DataFrame, work: _Work) -> None:
     known = position.notna() & variants["chromosome"].notna()
     windows = "window:" + variants["chromosome"].fillna("") + ":" + (position.fillna(0) // _WINDOW).astype("int64").astype(str)
     locus = pd.Series(np.where(block, "ld:" + ld["block"].fillna("").astype(str), np.where(known, windows, "")), variants.index)
-    span = (ld["block"].map(spans["right"]) - ld["block"].map(spans["left"])).where(block, float(_WINDOW)).where(block | known)
+    span = pd.Series([width.get(cell, _WINDOW) for cell in ld["block"]], variants.index, dtype=float).where(block | known)
     locus, span = locus.mask(variants["in_mhc"], "MHC"), span.mask(variants["in_mhc"], float(_MHC_SPAN))
     variants["locus"] = locus.where(locus != "").astype(object)
     variants["locus_span"] = span.astype("Int64")

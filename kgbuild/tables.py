@@ -277,6 +277,8 @@ def from_columns(name: str, n_rows: int, columns: Mapping[str, Any]) -> pa.Table
     unknown = set(columns) - set(expected.names)
     if unknown:
         raise ValueError(f"table {name} has no column {', '.join(sorted(unknown))}")
+    if n_rows == 0:
+        return expected.empty_table()
     arrays = []
     for field in expected:
         column = columns.get(field.name)
