@@ -86,22 +86,30 @@ class _Writer:
     def __init__(self, out: Path, summary: GraphSummary) -> None:
         self.out = out
         self.summary = summary
-        self.node_ids: set[str] = set()
+        self._node_ids: list[pa.Array] = []
         self.association_ends: pd.DataFrame | None = None  # association_id, end_id
         self.gene_of_symbol: dict[str, str] = {}
 
     def nodes(self, label: str, rows: pd.DataFrame) -> None:
         if rows.empty:
             return
-        self.node_ids.update(rows["id"])
+        self._node_ids.append(_strings(rows["id"]))
         self.summary.nodes[label] = len(rows)
         self._write(self.out / "nodes" / f"{label}.parquet", rows, (), NODE_LABELS[label].all_properties)
+
+    def are_nodes(self, ids: pd.Series) -> np.ndarray:
+        """Tell which ids are nodes that have been written."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = pa.concat_arrays(self._node_ids)
+        return pc.is_in(_strings(ids), value_set=known).to_numpy(zero_copy_only=False)
 
     def edges(self, edge_type: str, rows: pd.DataFrame, *, origin: str) -> None:
         """Write edges whose two ends are nodes; the same edge once."""
         if rows.empty:
             return
-        present = rows["start_id"].isin(self.node_ids) & rows["end_id"].isin(self.node_ids)
+        present = self.are_nodes(rows["start_id"]) & self.are_nodes(rows["end_id"])
         self.summary.leave_out(f"{origin}: an end is not among the concepts", int((~present).sum()))
         rows = rows[present]
         if "id" not in rows:
@@ -122,6 +130,13 @@ class _Writer:
             for start in range(0, len(rows), _ROWS_AT_A_TIME):
                 part = rows.iloc[start : start + _ROWS_AT_A_TIME]
                 writer.write_table(pa.Table.from_arrays([_array(part, f) for f in schema], schema=schema))
+
+
+def _strings(values: pd.Series) -> pa.Array:
+    import pyarrow as pa
+
+    array = pa.array(values, from_pandas=True)
+    return (array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array).cast(pa.string())
 
 
 def _array(rows: pd.DataFrame, column: pa.Field) -> pa.Array:
@@ -345,7 +360,7 @@ def _write_links(tables_dir: Path, links_dir: Path, writer: _Writer) -> None:
     for edge_type, parts in by_type.items():
         writer.edges(edge_type, pd.concat(parts, ignore_index=True), origin="links")
     xrefs = _frame(tables_dir, "xrefs", ["subject_id", "predicate", "object_id", "source"])
-    inside = xrefs["object_id"].isin(writer.node_ids) & xrefs["subject_id"].isin(writer.node_ids)
+    inside = writer.are_nodes(xrefs["object_id"]) & writer.are_nodes(xrefs["subject_id"])
     writer.summary.leave_out("xrefs: to vocabularies that are not loaded", int((~inside).sum()))
     writer.edges("XREF", xrefs[inside].rename(columns={"subject_id": "start_id", "object_id": "end_id"}), origin="xrefs")
 
