@@ -12,11 +12,13 @@ import pytest
 import embedder
 import kgbuild
 
-MODULES = sorted(
-    {"kgbuild", "embedder"}
-    | {module.name for package in (kgbuild, embedder) for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
-    - {"kgbuild.__main__"}
-)
+NEEDS_TORCH = {"embedder", "embedder.loss", "embedder.model", "embedder.training"}  # by itself, or when its names are looked up
+NAMES = {"kgbuild", "embedder"} | {
+    module.name for package in (kgbuild, embedder) for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+}
+MODULES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in NEEDS_TORCH else [], id=name) for name in sorted(NAMES - {"kgbuild.__main__"})
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -40,7 +42,7 @@ def _says_something(value: type | Callable[..., object]) -> bool:
 
 
 # commands are reached by their names on the command line, not by import
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "kgbuild.cli"])
+@pytest.mark.parametrize("name", [module for module in MODULES if module.id != "kgbuild.cli"])
 def test_what_is_defined_without_underscore_is_public(name: str) -> None:
     module = importlib.import_module(name)
     defined = {
