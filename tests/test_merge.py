@@ -1,0 +1,110 @@
+"""Only what is the same becomes one; near misses, codes of one vocabulary and rejected pairs stay apart."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from kgbuild import tables
+from kgbuild.merge import merge
+
+
+def concept(id_: str, name: str, vocabulary: str, kind: str = "ClinicalCode", *, obsolete: bool = False) -> tuple[Any, ...]:
+    return (id_, name, vocabulary, kind, obsolete, None, True, "s", 1)
+
+
+def link(
+    subject: str, object_: str, p_same: float | None, *, predicate: str = "exact", decision: str = "accept", curated: bool = False
+) -> tuple[Any, ...]:
+    justification = "semapv:ManualMappingCuration" if curated else "semapv:SemanticSimilarityThresholdMatching"
+    return (subject, object_, 1, predicate, 0.9, 0.9, p_same, decision, justification, "", "test", [])
+
+
+CONCEPTS = [
+    concept("MONDO:2", "type 2 diabetes", "efo", "Disease"),
+    concept("MONDO:1", "type 1 diabetes", "efo", "Disease"),
+    concept("EFO:9", "obsolete_x", "efo", "Disease", obsolete=True),
+    concept("icd10cm:E11", "Type 2 diabetes mellitus", "icd10cm"),
+    concept("icd10cm:E11.9", "Type 2 diabetes without complications", "icd10cm"),
+    concept("phecode:250.2", "Type 2 diabetes", "phecode"),
+    concept("icd10cm:A00", "Cholera", "icd10cm"),
+    concept("icd9cm:001", "Cholera", "icd9cm"),
+    concept("icd10cm:Z1", "Other disorders", "icd10cm"),
+    concept("icd9cm:Z2", "Other disorders", "icd9cm"),
+    concept("text:a", "T2D", "text", "FreeText"),
+    concept("text:b", "NIDDM", "text", "FreeText"),
+]
+
+
+def groups(*links: tuple[Any, ...], shuffle: int | None = None) -> list[set[str]]:
+    """Give the groups of more than one member."""
+    rows, about = list(links), list(CONCEPTS)
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(rows)
+        random.Random(shuffle).shuffle(about)
+    found: dict[str, set[str]] = {}
+    table = merge(tables.from_rows("links", rows), tables.from_rows("concepts", about))
+    for row in table.to_pylist():
+        found.setdefault(row["group_id"], set()).add(row["member_id"])
+    return sorted((members for members in found.values() if len(members) > 1), key=sorted)
+
+
+CHOLERA = {"icd10cm:A00", "icd9cm:001"}
+
+
+def test_equal_names_of_two_vocabularies_are_one_but_residual_ones_are_not() -> None:
+    assert groups() == [CHOLERA]
+
+
+def test_texts_and_one_code_of_each_vocabulary_join_a_class() -> None:
+    links = [link(s, "MONDO:2", 0.95) for s in ("icd10cm:E11", "phecode:250.2", "text:a", "text:b")]
+    assert groups(*links) == [{"MONDO:2", "icd10cm:E11", "phecode:250.2", "text:a", "text:b"}, CHOLERA]
+
+
+def test_of_two_codes_of_one_vocabulary_the_likelier_joins() -> None:
+    assert groups(link("icd10cm:E11", "MONDO:2", 0.97), link("icd10cm:E11.9", "MONDO:2", 0.93)) == [{"MONDO:2", "icd10cm:E11"}, CHOLERA]
+
+
+def test_two_codes_join_when_curators_said_so_of_both() -> None:
+    links = [link(code, "MONDO:2", None, curated=True) for code in ("icd10cm:E11", "icd10cm:E11.9")]
+    assert groups(*links) == [{"MONDO:2", "icd10cm:E11", "icd10cm:E11.9"}, CHOLERA]
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        link("icd10cm:E11", "MONDO:2", 0.89),
+        link("icd10cm:E11", "MONDO:2", None),
+        link("icd10cm:E11", "MONDO:2", 0.99, predicate="broad"),
+        link("icd10cm:E11", "MONDO:2", 0.99, decision="review"),
+        link("icd10cm:E11", "EFO:9", 0.99),
+        link("MONDO:1", "MONDO:2", 0.99),
+        link("icd10cm:E11", "phecode:250.2", 0.99),
+    ],
+)
+def test_what_is_not_held_to_be_the_same_live_class_is_not_merged(weak: tuple[Any, ...]) -> None:
+    assert groups(weak) == [CHOLERA]
+
+
+def test_a_text_that_two_classes_claim_goes_to_the_likelier_and_glues_nothing() -> None:
+    assert groups(link("text:a", "MONDO:1", 0.91), link("text:a", "MONDO:2", 0.92)) == [{"MONDO:2", "text:a"}, CHOLERA]
+
+
+def test_a_rejected_pair_is_blocked() -> None:
+    rejected = link("text:a", "MONDO:2", None, predicate="not", decision="reject", curated=True)
+    assert groups(link("text:a", "MONDO:2", 0.99), rejected) == [CHOLERA]
+
+
+def test_every_live_phenotype_is_in_exactly_one_group() -> None:
+    table = merge(tables.from_rows("links", [link("text:a", "MONDO:2", 0.99)]), tables.from_rows("concepts", CONCEPTS))
+    assert sorted(table["member_id"].to_pylist()) == sorted(row[0] for row in CONCEPTS if not row[4])
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    links = [
+        link(s, o, 0.9 + n / 100)
+        for n, (s, o) in enumerate([("text:a", "MONDO:1"), ("text:a", "MONDO:2"), ("icd10cm:E11", "MONDO:2"), ("icd10cm:E11.9", "MONDO:2")])
+    ]
+    assert all(groups(*links, shuffle=seed) == groups(*links) for seed in range(5))
