@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from kgbuild import __version__
-from kgbuild.errors import KgbuildError, UsageError
+from kgbuild.errors import KgbuildError
 from kgbuild.progress import reporter
 from kgbuild.workspace import Workspace
 
@@ -216,11 +216,9 @@ def query(
 ) -> None:
     """Ask the graph: a template by name with its parameters, or Cypher.
 
-    Examples:
+    Example: kgbuild query variants-of-trait --trait "type 2 diabetes"
 
-    kgbuild query variants-of-trait --trait "type 2 diabetes"
-
-    kgbuild query --cypher "MATCH (d:Drug) RETURN d.name ORDER BY d.name LIMIT 5"
+    Or: kgbuild query --cypher "MATCH (d:Drug) RETURN d.name ORDER BY d.name LIMIT 5"
     """
     from kgbuild import pipeline, queries
 

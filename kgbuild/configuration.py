@@ -50,7 +50,7 @@ class EncoderSection(_Section):
     model: str = "minilm"
     pooling: Literal["auto", "cls", "mean"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    max_length: int = Field(64, ge=8, le=512)  # tokens
+    max_length: int = Field(default=64, ge=8, le=512)  # tokens
 
 
 class TrainSection(_Section):
@@ -58,11 +58,11 @@ class TrainSection(_Section):
 
     method: Literal["generel", "centroid"] = "generel"
     preset: Literal["default", "paper"] = "default"
-    epochs: int | None = Field(None, ge=1)
-    batch: int | None = Field(None, ge=8)
-    max_seconds: float | None = Field(None, gt=0)
+    epochs: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=8)
+    max_seconds: float | None = Field(default=None, gt=0)
     seed: int = 0
-    held_out: float = Field(0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
+    held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
 
 
 class HarmoniseSection(_Section):
@@ -70,9 +70,9 @@ class HarmoniseSection(_Section):
 
     target: str = "efo"
     space: Literal["encoder", "model"] = "encoder"
-    top_k: int = Field(10, ge=1, le=100)
-    precision: float = Field(0.95, gt=0.5, lt=1)  # of accepted links
-    merge_at: float = Field(0.9, gt=0.5, le=1)  # p_same from which concepts become one
+    top_k: int = Field(default=10, ge=1, le=100)
+    precision: float = Field(default=0.95, gt=0.5, lt=1)  # of accepted links
+    merge_at: float = Field(default=0.9, gt=0.5, le=1)  # p_same from which concepts become one
     seed: int = 0
 
 

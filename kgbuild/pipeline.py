@@ -7,7 +7,7 @@ finished model, says when that is older than the tables, and takes the base enco
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -355,7 +355,7 @@ def _trained(
     wanted = configuration.train
     if wanted.method == "centroid":
         return embedder.centroid_model(data, vectors, encoder=space.encoder, description=description)
-    changes = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
+    changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
     settings = replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
     return embedder.train(
         data, vectors, settings, encoder=space.encoder, metrics_path=folder / "metrics.jsonl", progress=progress, description=description
