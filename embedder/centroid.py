@@ -16,7 +16,7 @@ from embedder.data import TrainingData
 from embedder.encoder import TextEncoder, Vectors, unit_rows
 from embedder.errors import TrainingError
 
-__all__ = ["BLOCK_SHARE", "centroid_model"]
+__all__ = ["BLOCK_SHARE", "centroid_model", "centroids"]
 
 BLOCK_SHARE = 0.5  # what a SNP takes of the mean of its LD block
 
@@ -38,8 +38,8 @@ def centroid_model(
     vectors = unit_rows(lm_vectors)
     if len(vectors) != len(data.texts):
         raise TrainingError(f"{len(data.texts)} texts have {len(vectors)} vectors", advice="Give one vector per text.")
-    own, weight = _sums(data, vectors)
-    placed = unit_rows(own / np.maximum(weight, 1e-12)[:, None] + block_share * _block_means(data, own, weight))
+    own, block = centroids(data, vectors)
+    placed = unit_rows(own + block_share * _or_zero(block, data.snp_blocks))
     kept = np.flatnonzero(np.einsum("ij,ij->i", placed, placed) > 0)
     return Model(
         encoder_spec=encoder.spec,
@@ -55,6 +55,23 @@ def centroid_model(
             **(description or {}),
         },
     )
+
+
+def centroids(data: TrainingData, vectors: Vectors) -> tuple[Vectors, Vectors]:
+    """Give the weighted mean text of each SNP, and of each LD block over all its pairs; zeros where there is none."""
+    own, weight = _sums(data, vectors)
+    inside = np.flatnonzero(data.snp_blocks >= 0)
+    blocks = np.zeros((data.n_blocks, own.shape[1]), dtype=np.float32)
+    np.add.at(blocks, data.snp_blocks[inside], own[inside])
+    totals = np.bincount(data.snp_blocks[inside], weights=weight[inside], minlength=data.n_blocks)
+    own /= np.maximum(weight, 1e-12).astype(np.float32)[:, None]
+    blocks /= np.maximum(totals, 1e-12).astype(np.float32)[:, None]
+    return own, blocks
+
+
+def _or_zero(rows: Vectors, ids: npt.NDArray[np.int64]) -> Vectors:
+    """Take rows; zeros for -1."""
+    return np.vstack([rows, np.zeros((1, rows.shape[1]), dtype=np.float32)])[ids]
 
 
 def _sums(data: TrainingData, vectors: Vectors) -> tuple[Vectors, npt.NDArray[np.float64]]:
@@ -74,14 +91,3 @@ def _sums(data: TrainingData, vectors: Vectors) -> tuple[Vectors, npt.NDArray[np
             if len(distinct):
                 total[distinct] += np.add.reduceat(vectors[text[part]] * weight[part, None], first, axis=0)
     return total, weights
-
-
-def _block_means(data: TrainingData, own: Vectors, weight: npt.NDArray[np.float64]) -> Vectors:
-    """Give each SNP the weighted mean over all texts of its block; zeros where there is no block."""
-    blocks = data.snp_blocks
-    inside = np.flatnonzero(blocks >= 0)
-    sums = np.zeros((data.n_blocks + 1, own.shape[1]), dtype=np.float32)  # the last row stays 0: it is what block -1 reads
-    np.add.at(sums, blocks[inside], own[inside])
-    totals = np.bincount(blocks[inside], weights=weight[inside], minlength=data.n_blocks + 1)
-    means: Vectors = (sums / np.maximum(totals, 1e-12)[:, None])[blocks].astype(np.float32)
-    return means

@@ -23,14 +23,15 @@ FIRST_SCALE = 1 / 0.07
 class Generel(nn.Module):
     """The heads: everything that has gradients in every step."""
 
-    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, text_mlp: bool) -> None:
+    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, text_mlp: bool, add_rows: bool = False) -> None:
         super().__init__()
         self.text = nn.Linear(lm_dimension, dimension)
         # an orthogonal start keeps the cosines of the language model: training begins at what it knows
         nn.init.orthogonal_(self.text.weight)
         nn.init.zeros_(self.text.bias)
         self.text_mlp = _mlp(lm_dimension, dimension, zero=True) if text_mlp else None
-        self.snp_mlp = _mlp(dimension, dimension)
+        self.snp_mlp = _mlp(dimension, dimension, zero=add_rows)
+        self.add_rows = add_rows
         self.log_scale = nn.ParameterDict({task: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for task in tasks})
 
     def text_vectors(self, lm_vectors: torch.Tensor, residuals: torch.Tensor | None = None) -> torch.Tensor:
@@ -44,7 +45,8 @@ class Generel(nn.Module):
 
     def snp_vectors(self, rows: torch.Tensor) -> torch.Tensor:
         """Map table rows (with their block's row added) to the common space."""
-        return functional.normalize(self.snp_mlp(rows), dim=-1)
+        mapped = self.snp_mlp(rows)
+        return functional.normalize(rows + mapped if self.add_rows else mapped, dim=-1)
 
     def scale(self, task: str) -> torch.Tensor:
         """Give 1 / temperature of a task."""

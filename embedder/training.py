@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 
 from embedder.artifact import Model
+from embedder.centroid import BLOCK_SHARE, centroids
 from embedder.data import Integers, Task, TrainingData, TrainingSettings
 from embedder.encoder import Progress, TextEncoder, unit_rows
 from embedder.errors import TrainingError
@@ -86,12 +87,20 @@ class _Run:
         self.tasks = [task for task in data.tasks if len(task)]
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and _fast_bf16())
         self.vectors = vectors.to(torch.bfloat16) if self.bf16 else vectors
-        self.heads = Generel(vectors.shape[1], settings.dimension, [task.name for task in self.tasks], text_mlp=settings.text_mlp)
+        self.heads = Generel(
+            vectors.shape[1],
+            settings.dimension,
+            [task.name for task in self.tasks],
+            text_mlp=settings.text_mlp,
+            add_rows=settings.warm_start,
+        )
         self.random = np.random.default_rng(settings.seed)
         self.snps = RowTable(len(data.snps), settings.dimension, rate=settings.snp_rate, spread=SNP_SPREAD, generator=generator)
         self.blocks = RowTable(
             data.n_blocks if settings.block_vectors else 0, settings.dimension, rate=settings.snp_rate, spread=0.0, generator=generator
         )
+        if settings.warm_start:
+            self._warm_up(vectors)
         self.residual_rows = _residual_rows(data) if settings.residuals else np.full(len(data.texts), -1)
         self.residuals = RowTable(
             int(self.residual_rows.max(initial=-1)) + 1, settings.dimension, rate=settings.residual_rate, spread=0.0, generator=generator
@@ -100,6 +109,14 @@ class _Run:
         self.known = {task.name: _KnownPositives(task) for task in self.tasks} if settings.mask else {}
         self.n_steps = sum(math.ceil(len(task) / settings.batch_size) for task in self.tasks)
         self.report_every = max(1, self.n_steps // REPORTS_PER_EPOCH)
+
+    @torch.no_grad()
+    def _warm_up(self, vectors: torch.Tensor) -> None:
+        """Put each SNP and each block where its texts lie; the projection begins as a rotation, so their cosines are kept."""
+        own, blocks = centroids(self.data, vectors.numpy())
+        for table, means in ((self.snps, own), (self.blocks, BLOCK_SHARE * blocks)):
+            for start in range(0, len(table.rows), 8192):
+                table.rows[start : start + 8192] = torch.from_numpy(means[start : start + 8192]) @ self.heads.text.weight.T
 
     def batches(self) -> Iterator[tuple[int, Task, Integers]]:
         """Give (epoch, task, rows of the task): each pair once an epoch, the batches of all tasks shuffled together."""
@@ -160,12 +177,11 @@ class _Run:
         return self.heads.text_vectors(lm, _added(self.residuals, own, touched))
 
     def _snps(self, ids: Integers, touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        rows = self.snps.take(torch.from_numpy(ids))
-        touched.append((self.snps, torch.from_numpy(ids), rows))
         blocks = self.data.snp_blocks[ids]
-        if self.settings.block_vectors and (blocks >= 0).any():
-            return self.heads.snp_vectors(rows + _added(self.blocks, blocks, touched))
-        return self.heads.snp_vectors(rows)
+        if not (self.settings.block_vectors and (blocks >= 0).any()):
+            return self.heads.snp_vectors(_added(self.snps, ids, touched))
+        dropped = (blocks >= 0) & (self.random.random(len(ids)) < self.settings.snp_dropout)
+        return self.heads.snp_vectors(_added(self.snps, np.where(dropped, -1, ids), touched) + _added(self.blocks, blocks, touched))
 
     @torch.no_grad()
     def model(self, encoder: TextEncoder, description: dict[str, Any]) -> Model:

@@ -162,6 +162,7 @@ class Scorer:
         self.model, self.encode, self.evidence = model, encode, evidence
         self.ranking = ranking or Ranking()
         self._trait_vectors: Floats | None = None
+        self._worlds: dict[Path, _World] = {}
 
     @property
     def trait_vectors(self) -> Floats:
@@ -188,6 +189,28 @@ class Scorer:
         similarity = _cosines(self.model.text_vectors(base, texts), text, self.model.snp_vectors, snp)
         direct, block = self._neighbours(base, text, snp, direct=True, block=True)
         return similarity, direct, block
+
+    def ranked(self, similarity: Floats, snp: int) -> Floats:
+        """Give the scores of all the evidence's texts for one SNP, from their similarities."""
+        e, r = self.evidence, self.ranking
+        row = int(self._evidence_rows[snp])
+        if e is None or row < 0:
+            return similarity
+        score = similarity.copy()
+        lists = ((r.direct_weight, e.snp_texts, e.snp_starts, row), (r.block_weight, e.block_texts, e.block_starts, int(e.blocks[row])))
+        for weight, members, starts, owner in lists:
+            linked = members[starts[owner] : starts[owner + 1]] if owner >= 0 else members[:0]
+            if weight > 0 and len(linked):
+                score += weight * ((self.trait_vectors @ self.trait_vectors[linked].T).max(axis=1) - r.floor)
+        return score
+
+    def world(self, tables_dir: Path) -> _World:
+        """Give what the tables say goes together; they are read once."""
+        if tables_dir not in self._worlds:
+            if self.evidence is None:
+                raise ModelError("the model was saved without its evidence", advice="Train again: kgbuild train")
+            self._worlds[tables_dir] = _World.of(self.model, self.evidence, tables_dir)
+        return self._worlds[tables_dir]
 
     def _score(self, similarity: Floats, base: Floats, text: Integers, snp: Integers) -> Floats:
         r = self.ranking
@@ -237,25 +260,28 @@ def _best_cosines(
         n = counts[rows]
         first = np.concatenate([[0], np.cumsum(n)[:-1]])
         linked = members[np.arange(n.sum()) + np.repeat(starts[owner[rows]] - first, n)]
-        wanted, column = np.unique(linked, return_inverse=True)
+        used = np.zeros(len(traits), dtype=bool)
+        used[linked] = True
+        column = np.cumsum(used) - 1
         texts, line = np.unique(text[rows], return_inverse=True)
-        cosines = base[texts] @ traits[wanted].T
-        best[rows] = np.maximum.reduceat(cosines[np.repeat(line, n), column], first)
+        cosines = base[texts] @ traits[used].T
+        best[rows] = np.maximum.reduceat(cosines.ravel()[np.repeat(line * cosines.shape[1], n) + column[linked]], first)
     return best
 
 
 def _portions(texts: Integers, counts: Integers, *, most_texts: int = 256, most_links: int = 2_000_000) -> Iterator[slice]:
-    """Cut sorted pairs into portions of few texts and few links."""
-    start, links, distinct = 0, 0, 0
-    for row in range(len(texts)):
-        new = row == start or texts[row] != texts[row - 1]
-        if row > start and ((new and distinct >= most_texts) or links + counts[row] > most_links):
-            yield slice(start, row)
-            start, links, distinct, new = row, 0, 0, True
-        links += int(counts[row])
-        distinct += int(new)
-    if start < len(texts):
-        yield slice(start, len(texts))
+    """Cut pairs, sorted by text, into portions of few texts and few links.
+
+    >>> list(_portions(np.array([1, 1, 2, 3]), np.array([5, 5, 5, 5]), most_texts=2))
+    [slice(0, 3, None), slice(3, 4, None)]
+    """
+    if not len(texts):
+        return
+    number = np.cumsum(np.concatenate([[0], texts[1:] != texts[:-1]])) // most_texts
+    weight = np.cumsum(counts) // most_links
+    cuts = 1 + np.flatnonzero((number[1:] != number[:-1]) | (weight[1:] != weight[:-1]))
+    for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(texts)], strict=True):
+        yield slice(start, stop)
 
 
 # ---------------------------------------------------------------- files of pairs
@@ -417,7 +443,7 @@ def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: 
     mean = scorer.trait_vectors.mean(axis=0)
     floor = round(float(mean @ mean), 4)
     plain = Scorer(scorer.model, scorer.encode, evidence=e, ranking=Ranking(floor=floor))
-    plain._trait_vectors = scorer.trait_vectors
+    plain._trait_vectors, plain._worlds = scorer.trait_vectors, scorer._worlds
     draws = _Draws.of(plain, split, tables_dir, "development", seed=seed)
     if draws is None:
         return Ranking(floor=floor)
@@ -490,8 +516,9 @@ class _Draws:
         """Draw them; None when no held-out pair has a vector."""
         if scorer.evidence is None:
             return None
-        world = _World.of(scorer.model, scorer.evidence, tables_dir)
-        held = split[(split["part"] == part) & split["variant_id"].isin(list(scorer.model.snp_rows))]
+        world = scorer.world(tables_dir)
+        held = split[split["part"] == part]
+        held = held[[variant in scorer.model.snp_rows for variant in held["variant_id"].tolist()]]
         held = held.drop_duplicates(["object_name", "variant_id"])
         n_with_vector = len(held)
         if not n_with_vector:
@@ -571,22 +598,20 @@ def _interval(values: npt.NDArray[np.float64], units: npt.NDArray[Any], *, resam
     return float(low), float(high)
 
 
-def _rank_figures(scorer: Scorer, draws: _Draws, *, most_pairs: int = 300) -> dict[str, float]:
-    """Rank the held-out trait of a SNP among all traits of training by the score; known and related ones are left out."""
+def _rank_figures(scorer: Scorer, draws: _Draws, *, most_pairs: int = 500) -> dict[str, float]:
+    """Rank the held-out trait of a SNP among all traits of training; known and related ones are left out."""
     n_texts = len(scorer.evidence.texts) if scorer.evidence else 0
     in_training = np.flatnonzero(draws.positive[0] < n_texts)[:most_pairs]
     if not len(in_training) or n_texts < 2:
         return {}
+    vectors = scorer.model.text_vectors(scorer.trait_vectors, draws.texts[:n_texts])
     ranks: dict[str, list[float]] = {"": [], "score_": []}
-    for start in range(0, len(in_training), 25):
-        rows = in_training[start : start + 25]
-        text = np.tile(np.arange(n_texts), len(rows))
-        snp = np.repeat(draws.positive[1][rows], n_texts)
-        allowed = ~draws.world.known(text, snp).reshape(len(rows), -1)
-        for prefix, values in zip(ranks, scorer.text_snp(draws.texts[:n_texts], text, snp), strict=True):
-            table = values.reshape(len(rows), -1)
-            own = table[np.arange(len(rows)), draws.positive[0][rows]][:, None]
-            ranks[prefix] += (1 + ((table > own) & allowed).sum(axis=1) + 0.5 * ((table == own) & allowed).sum(axis=1)).tolist()
+    for text, snp in zip(draws.positive[0][in_training].tolist(), draws.positive[1][in_training].tolist(), strict=True):
+        allowed = ~draws.world.known(np.arange(n_texts), np.full(n_texts, snp))
+        similarity = vectors @ scorer.model.snp_vectors[snp].astype(np.float32)
+        for prefix, values in (("", similarity), ("score_", scorer.ranked(similarity, snp))):
+            own = values[text]
+            ranks[prefix].append(1 + float(((values > own) & allowed).sum()) + 0.5 * float(((values == own) & allowed).sum()))
     out = {}
     for prefix, of_pairs in ranks.items():
         out[f"{prefix}mrr"] = float(np.mean(1 / np.array(of_pairs)))
