@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kgbuild.errors import QueryError, StoreError
-from kgbuild.stores import Counts
+from kgbuild.stores import Counts, read_counts
 from kgbuild.stores.embedded import DATABASE, engine, keep_log
 
 __all__ = ["Address", "BoltStore", "address", "connect", "serve", "serving"]
@@ -74,9 +74,7 @@ class BoltStore:
 
     def counts(self) -> Counts:
         """Count nodes by label and edges by type, as the database holds them now."""
-        nodes = self.query("MATCH (e:Entity) RETURN e.kind AS name, count(*) AS n ORDER BY name")
-        edges = self.query("MATCH ()-[e]->() RETURN type(e) AS name, count(*) AS n ORDER BY name")
-        return Counts({row["name"]: row["n"] for row in nodes}, {row["name"]: row["n"] for row in edges})
+        return read_counts(self)
 
     def close(self) -> None:
         """Close the connections."""

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from kgbuild.errors import QueryError, StoreError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
-from kgbuild.stores import Counts, GraphFiles, Progress
+from kgbuild.stores import Counts, GraphFiles, Progress, read_counts
 
 __all__ = ["DATABASE", "NAME_INDEX", "VECTOR_INDEX", "EmbeddedStore", "build_properties", "engine", "keep_log"]
 
@@ -28,7 +28,7 @@ DATABASE = "kgbuild"
 NAME_INDEX = "kg_names"
 VECTOR_INDEX = "kg_concept_vectors"
 _VECTOR_LABEL = "HarmonisedConcept"
-_BLOCK = 100_000  # rows that are Python objects at a time
+_BLOCK = 50_000  # rows that are Python objects at a time
 _WIDE_BLOCK = 10_000  # the same, where rows carry vectors
 _LOGGING = "handlers = java.util.logging.ConsoleHandler\njava.util.logging.ConsoleHandler.level = OFF\n.level = WARNING\n"
 _SQL_TYPES = {
@@ -128,9 +128,7 @@ class EmbeddedStore:
 
     def counts(self) -> Counts:
         """Count nodes by label and edges by type, as the database holds them now."""
-        nodes = {label: self._database.count_type(label) for label in NODE_LABELS}
-        edges = {type_: self._database.count_type(type_) for type_ in EDGE_TYPES}
-        return Counts({k: n for k, n in nodes.items() if n}, {k: n for k, n in edges.items() if n})
+        return read_counts(self)
 
     def close(self) -> None:
         """Close the database and its log; once is enough, twice does no harm."""
@@ -390,4 +388,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _advice(error: BaseException) -> str:
-    return "Queries only read; `kgbuild populate` makes the graph." if "not idempotent" in str(error) else ""
+    text = str(error)
+    if "not idempotent" in text:
+        return "Queries only read; `kgbuild populate` makes the graph."
+    if "heap budget" in text or "OutOfMemory" in text:
+        return "Ask for less at once (a narrower trait, `--children false`), or give Java more, e.g. KGBUILD_JAVA_HEAP=4g."
+    return ""
