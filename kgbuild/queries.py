@@ -64,7 +64,7 @@ class Parameter:
             return {"int": int, "float": float}[self.type](text)
         except (KeyError, ValueError):
             example = {"int": "a whole number such as 20", "float": "a number such as 7.3", "bool": "true or false"}.get(self.type, "text")
-            raise QueryError(f"--{self.name} is {text!r}", advice=f"Expected {example}: {self.meaning}.") from None
+            raise QueryError(f"{_option(self.name)} is {text!r}", advice=f"Expected {example}: {self.meaning}.") from None
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Template:
         lines = [f"{self.name}", f"    {self.question}"]
         for p in self.parameters:
             default = "" if p.default is None else f" (default {str(p.default).lower() if p.type == 'bool' else p.default})"
-            lines.append(f"    --{p.name} {p.type.upper()}  {p.meaning}{default}")
+            lines.append(f"    {_option(p.name)} {p.type.upper()}  {p.meaning}{default}")
         return "\n".join([*lines, f"    e.g. {self.example}", ""])
 
 
@@ -159,7 +159,7 @@ def run(store: GraphReader, name: str, parameters: Mapping[str, Any]) -> Answer:
         if parameter.type == "words":
             given[f"{parameter.name}_query"] = _all_words(value)
             if not given[f"{parameter.name}_query"]:
-                raise QueryError(f"--{parameter.name} is {value!r}, which holds no word", advice=f"Expected {parameter.meaning}.")
+                raise QueryError(f"{_option(parameter.name)} is {value!r}, which holds no word", advice=f"Expected {parameter.meaning}.")
         given[parameter.name] = _LOOKUPS[parameter.type](store, value) if parameter.type in _LOOKUPS else value
     columns = [column.name for column in template.columns]
     rows = store.query(template.cypher, {key: value for key, value in given.items() if f"${key}" in template.cypher})
@@ -197,7 +197,7 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> dict[str, Any]:
         if not equals:
             bare = not rest or rest[0].startswith("--")
             if bare and types[key] != "bool":
-                raise QueryError(f"--{key} has no value", advice=_parameters_of(template))
+                raise QueryError(f"{_option(key)} has no value", advice=_parameters_of(template))
             value = "true" if bare else rest.pop(0)
         values[key] = value
     return _values(template, values)
@@ -238,7 +238,7 @@ def _values(template: Template, parameters: Mapping[str, Any]) -> dict[str, Any]
     _check_known(template, parameters)
     missing = [p.name for p in template.parameters if p.default is None and parameters.get(p.name) in (None, "")]
     if missing:
-        raise QueryError(f"{template.name} wants --{' and --'.join(missing)}", advice=f"For example: {template.example}")
+        raise QueryError(f"{template.name} wants {' and '.join(map(_option, missing))}", advice=f"For example: {template.example}")
     return {p.name: p.parse(parameters[p.name]) if p.name in parameters else p.default for p in template.parameters}
 
 
@@ -247,12 +247,17 @@ def _check_known(template: Template, names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            meant = f"Did you mean --{near[0]}? " if near else ""
-            raise QueryError(f"{template.name} has no parameter --{name}", advice=meant + _parameters_of(template))
+            meant = f"Did you mean {_option(near[0])}? " if near else ""
+            raise QueryError(f"{template.name} has no parameter {_option(name)}", advice=meant + _parameters_of(template))
 
 
 def _parameters_of(template: Template) -> str:
-    return f"Parameters: {', '.join(f'--{p.name}' for p in template.parameters) or 'none'}."
+    return f"Parameters: {', '.join(_option(p.name) for p in template.parameters) or 'none'}."
+
+
+def _option(name: str) -> str:
+    """Spell a parameter as it is typed."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _all_words(text: str) -> str:
@@ -273,7 +278,7 @@ def _concept(store: GraphReader, text: str) -> str:
     """
     for curie in dict.fromkeys((text.strip(), normalise_curie(text) or text.strip())):
         for row in run(store, "describe", {"id": curie}).rows:
-            if row["kind"] not in _CONCEPT_KINDS:
+            if row["kind"] not in _CONCEPT_KINDS and row["concept_id"] is None:
                 raise QueryError(
                     f"{curie} is a {row['kind']}, expected a trait", advice="`kgbuild query concept-search --text …` finds traits."
                 )

@@ -118,6 +118,12 @@ def test_a_heap_that_is_no_size_is_refused(tmp_path: Path, monkeypatch: pytest.M
         EmbeddedStore.create(tmp_path / "store")
 
 
+def test_an_engine_that_is_missing_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "arcadedb_embedded", None)
+    with pytest.raises(StoreError, match=r"(?s)engine does not start here.*glibc 2\.34"):
+        EmbeddedStore.create(tmp_path / "store")
+
+
 def test_counts_that_differ_are_named() -> None:
     assert EXPECTED.differences(Counts({**EXPECTED.nodes, "Gene": 9}, EXPECTED.edges)) == ["Gene: 8 here, 9 there"]
 

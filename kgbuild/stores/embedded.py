@@ -83,7 +83,8 @@ class EmbeddedStore:
             return cls(_open(folder, read_only), folder)
         except Exception as error:
             raise StoreError(
-                f"{folder} cannot be opened: {_first_line(error)}", advice="Does another process write to it, or serve it?"
+                f"{folder} cannot be opened: {_first_line(error)}",
+                advice="Is it open in this process already, or does another one write to it or serve it?",
             ) from error
 
     def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Counts:
