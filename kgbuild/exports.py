@@ -81,7 +81,7 @@ WIDE_COLUMNS: dict[str, str] = {
     "code": "the subject without its prefix, as text",
     "subject_label": "its name, as its source writes it",
     "subject_vocabulary": "vocabulary of the subject",
-    "harmonised_id": "harmonised concept that it was merged into; empty: none",
+    "harmonised_id": "harmonised concept that it is a member of",
     "object_id": "the accepted term, or, when asked for, the best one under review; empty: none of these",
     "object_label": "its preferred name",
     "predicate": "exact, broad (the object is broader), narrow or close",

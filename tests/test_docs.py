@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from kgbuild.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -49,10 +52,7 @@ def test_the_layers_that_are_checked_are_the_modules_there_are() -> None:
 
     layers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
     in_contract = {name.strip().removeprefix("kgbuild.") for layer in layers for name in layer.split("|")} - {"embedder"}
-    modules = {path.stem for path in (ROOT / "kgbuild").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {
-        "__init__",
-        "__main__",
-    }
+    modules = {path.stem for path in (ROOT / "kgbuild").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {"__init__"}
     assert in_contract == modules
 
 
@@ -70,3 +70,12 @@ def test_every_direct_dependency_has_an_upper_bound_that_allows_local_builds() -
     bounds = {r.name.lower(): r.specifier for r in map(Requirement, filter(None, lines))}
     assert set(bounds) == unpinned
     assert "2.9.1+cpu" in bounds["torch"]
+
+
+@pytest.mark.slow
+def test_the_page_that_follows_two_rows_is_true(demo_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kgbuild-demo").symlink_to(demo_workspace.root)
+    monkeypatch.chdir(tmp_path)
+    outcome = doctest.testfile(str(ROOT / "docs" / "follow.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert outcome.attempted > 20
+    assert outcome.failed == 0
