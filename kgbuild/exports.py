@@ -256,6 +256,29 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
     return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
 
 
+def list_records(links: pa.Table, labels: Mapping[str, str], concepts: pa.Table, sources: pa.Table) -> pa.Table:
+    """Turn the links of a person's own list into SSSOM records in their order, with the labels as that person wrote them.
+
+    Args:
+        links: Columns of the table `links`, sorted as they are to be written.
+        labels: Subject id -> text.
+        concepts: As for `mapping_records`.
+        sources: The table `sources`.
+    """
+    import pyarrow as pa
+
+    place = {id_: f"kgbuild:{n:09}" for n, id_ in enumerate(labels)}  # mapping_records sorts by subject: keep the list's order
+    numbered = links.set_column(0, "subject_id", pa.array([place[id_] for id_ in links["subject_id"].to_pylist()]))
+    records = mapping_records(numbered, concepts, sources)
+    ids = dict(zip(place.values(), labels, strict=True))
+    subjects = [ids[number] for number in records["subject_id"].to_pylist()]
+    for name, values in (("subject_id", subjects), ("subject_label", [labels[id_] for id_ in subjects])):
+        records = records.set_column(records.schema.get_field_index(name), name, pa.array(values, pa.string()))
+    justified = records.select(["subject_id", "object_id", "mapping_justification", "predicate_id"])
+    record_ids = _record_ids(*(justified[name].combine_chunks() for name in ("subject_id", "predicate_id", "object_id", "mapping_justification")))
+    return records.set_column(records.schema.get_field_index("record_id"), "record_id", record_ids)
+
+
 def write_sssom(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:
     """Write records as SSSOM 1.1 TSV with its metadata header; columns without a value are left out.
 

@@ -24,28 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["CANDIDATE_COLUMNS", "VERSION", "Judge", "link", "map_texts", "read_subjects", "read_terms"]
+__all__ = ["NO_TERM", "VERSION", "Judge", "link", "map_texts", "read_subjects", "read_terms"]
 
 Progress = Callable[[str, int, int], None]
 
 VERSION = 1
 PHENOTYPE_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
-CANDIDATE_COLUMNS = (
-    "subject",
-    "target",
-    "rank",
-    "similarity",
-    "equal",
-    "p_target",
-    "p_same",
-    "decision",
-    "predicate",
-    "matched_name",
-    "calibration",
-)
 
 REVIEW_FROM = 0.2  # p_target below which a candidate is not worth a person's time
-KEEP_FROM = 0.02  # p_target below which a candidate that is not the first is not kept
 SUBJECTS_AT_A_TIME = 20_000  # features of more would not fit into memory
 _SHOWN = (
     "similarity",
@@ -72,12 +58,14 @@ class Judge:
         precision: Wanted share of right ones among accepted links.
         same_at: p_same from which a link is written as exact.
         top_k: Candidates that are kept of each subject.
+        keep_from: p_target below which a candidate that is not the first is not kept.
     """
 
     calibration: Calibration | None
     precision: float = 0.95
     same_at: float = 0.9
     top_k: int = 10
+    keep_from: float = 0.02
 
 
 # ---------------------------------------------------------------- what is linked to what
@@ -162,7 +150,7 @@ def _plain(row: Sequence[Any]) -> list[Any]:
 
 
 def _candidates(subjects: Subjects, terms: Terms, judge: Judge, progress: Progress | None) -> Iterator[pd.DataFrame]:
-    """Find and judge candidates, some thousand subjects at a time; rows of CANDIDATE_COLUMNS and the measured features."""
+    """Find and judge candidates, some thousand subjects at a time, with the features that are shown."""
     n = len(subjects.names.ids)
     for start in range(0, n, SUBJECTS_AT_A_TIME):
         rows = np.arange(start, min(n, start + SUBJECTS_AT_A_TIME))
@@ -201,7 +189,7 @@ def _judged(subjects: Subjects, terms: Terms, judge: Judge) -> pd.DataFrame:
     frame["threshold"] = threshold
     frame = frame.sort_values(["subject", "p_target", "equal", "similarity", "target"], ascending=[True, False, False, False, True])
     frame["rank"] = frame.groupby("subject").cumcount() + 1
-    frame = frame[(frame["rank"] == 1) | ((frame["rank"] <= judge.top_k) & (frame["p_target"].fillna(1.0) >= KEEP_FROM))]
+    frame = frame[(frame["rank"] == 1) | ((frame["rank"] <= judge.top_k) & (frame["p_target"].fillna(1.0) >= judge.keep_from))]
     frame["decision"] = _decisions(frame, calibrated=fit is not None)
     same = (frame["p_same"] >= judge.same_at) & (frame["rank"] == 1)
     frame["predicate"] = np.where(same, "exact", "broad")
@@ -299,14 +287,67 @@ def _give_way(predicted: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
 
 # ---------------------------------------------------------------- a person's own list
 
+NO_TERM = "sssom:NoTermFound"
 
-def map_texts(texts: Sequence[str], vocabularies: Sequence[str], terms: Terms, embed: Embed, judge: Judge) -> pd.DataFrame:
-    """Map texts to the target vocabulary: judged candidates, best first, at most top_k of each text.
 
-    Returns:
-        Rows with CANDIDATE_COLUMNS; `subject` is the place of the text, `target` the row of the term in `terms`. A text without
-        a letter or digit has none.
+def map_texts(
+    texts: Sequence[str],
+    subject_ids: Sequence[str],
+    vocabularies: Sequence[str],
+    terms: Terms,
+    embed: Embed,
+    judge: Judge,
+    *,
+    known: pa.Table | None = None,
+) -> pa.Table:
+    """Map texts to the target vocabulary: rows of the table `links`, best first, at most top_k of each text.
+
+    A text whose first candidate is not worth a look gets one more row, last: NO_TERM, with p_target and p_same the probability
+    that none of the candidates is right.
+
+    Args:
+        texts: What is to be mapped, each once per subject.
+        subject_ids: An id for each text.
+        vocabularies: The vocabulary of each, for its calibration; an unknown one counts as free text.
+        terms: The target vocabulary.
+        embed: Texts to unit vectors.
+        judge: How to decide.
+        known: Rows of the table `links` of a workspace: what curators said of the codes among `subject_ids` goes before.
     """
-    known = [v if v in VOCABULARIES else "text" for v in vocabularies]
-    names = Names([str(n) for n in range(len(texts))], list(texts), np.arange(len(texts)), embed(list(texts)))
-    return _judged(Subjects(names, known), terms, judge)[list(CANDIDATE_COLUMNS)]
+    import pandas as pd
+
+    names = Names(list(subject_ids), list(texts), np.arange(len(texts)), embed(list(texts)))
+    subjects = Subjects(names, [v if v in VOCABULARIES else "text" for v in vocabularies])
+    parts = [_predicted(part, subjects, terms) for part in _candidates(subjects, terms, judge, None)]
+    if not parts:
+        return tables.empty("links")
+    rows = pd.concat(parts, ignore_index=True)
+    rows["order"] = 1
+    said = _known_rows(known, set(subject_ids), set(terms.names.ids))
+    rows = pd.concat([part for part in (said, _give_way(rows, said), _nothing_found(rows, said)) if len(part)], ignore_index=True)
+    place = {id_: n for n, id_ in enumerate(subject_ids)}
+    rows["place"] = rows["subject_id"].map(place)
+    rows = rows.sort_values(["place", "order", "p_target", "similarity", "object_id"], ascending=[True, True, False, False, True])
+    rows["rank"] = rows.groupby("place").cumcount() + 1
+    rows = rows[(rows["rank"] <= judge.top_k) | (rows["object_id"] == NO_TERM)]
+    return tables.from_rows("links", (_plain(row) for row in rows[tables.TABLES["links"].column_names].itertuples(index=False)))
+
+
+def _known_rows(known: pa.Table | None, subjects: set[str], terms: set[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    if known is None:
+        return pd.DataFrame(columns=["subject_id", "object_id", "decision"])
+    rows = known.to_pandas()
+    rows = rows[rows["subject_id"].isin(subjects) & rows["object_id"].isin(terms) & (rows["calibration"] == "curated")]
+    return rows.assign(order=np.where(rows["decision"] == "accept", 0, 2))
+
+
+def _nothing_found(rows: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
+    """Say of texts whose best candidate is to be rejected that they have no counterpart, and how sure that is."""
+    best = rows.sort_values("p_target", ascending=False).drop_duplicates("subject_id")
+    none = best[(best["decision"] == "reject") & ~best["subject_id"].isin(set(said["subject_id"]))].copy()
+    sure = 1 - none["p_target"]
+    return none.assign(
+        object_id=NO_TERM, predicate="exact", similarity=np.nan, p_target=sure, p_same=sure, decision="review", matched_name="", order=3
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kgbuild import configuration as configurations
 from kgbuild import ingest as ingesting
 from kgbuild.configuration import Configuration
-from kgbuild.errors import UsageError, WorkspaceError
+from kgbuild.errors import SourceError, UsageError, WorkspaceError
 from kgbuild.report import as_text
 from kgbuild.sources import reader, recognise
 from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_whole
@@ -528,6 +528,82 @@ def open_graph(workspace: Workspace) -> Iterator[GraphReader]:
     store = bolt_server.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
     with store:
         yield store
+
+
+def map_file(
+    workspace: Workspace,
+    file: Path,
+    *,
+    column: str,
+    code: str | None = None,
+    code_vocabulary: str | None = None,
+    to: str = "efo",
+    top: int = 5,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Map a table of texts (and codes) to the target vocabulary and write SSSOM, to a file or to standard output.
+
+    Raises:
+        SourceError: The file lacks the column, or cannot be read.
+        UsageError: The vocabulary is not one that is loaded.
+    """
+    from kgbuild import exports, links, tables
+
+    configuration = configurations.load(workspace.configuration_path)
+    tables_dir, links_dir, settings = workspace.folder("tables"), workspace.folder("links"), configuration.harmonise
+    concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "source"])
+    if to.lower() not in set(concepts["vocabulary"].unique().to_pylist()):
+        raise UsageError(f"no vocabulary {to!r} is loaded", advice="Its file must be among the sources of kgbuild.toml.")
+    listed = _listed(file, column, code, code_vocabulary, set(concepts["id"].to_pylist()))
+    space = _Space(workspace, configuration, progress, trained=settings.space == "model")
+    terms = links.read_terms(tables_dir, space.embed, target=to.lower())
+    judge = links.Judge(_read_calibration(links_dir), settings.precision, settings.merge_at, top, keep_from=0.0)
+    texts, ids, vocabularies = ([row[n] for row in listed] for n in range(3))
+    known = tables.read(links_dir, "links")
+    made = links.map_texts(texts, ids, vocabularies, terms, space.embed, judge, known=known)
+    records = exports.list_records(made, dict(zip(ids, texts, strict=True)), concepts, tables.read(tables_dir, "sources"))
+    exports.write_sssom(records, out or Path("/dev/stdout"))
+    answered = len(
+        {row for row, decision in zip(made["subject_id"].to_pylist(), made["decision"].to_pylist(), strict=True) if decision == "accept"}
+    )
+    return f"{len(listed):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
+
+
+_CODE_VOCABULARIES = ("icd10cm", "icd10", "icd9cm", "phecode", "phecodex")
+
+
+def _listed(file: Path, column: str, code: str | None, code_vocabulary: str | None, concepts: set[str]) -> list[tuple[str, str, str]]:
+    """Read (text, subject id, vocabulary) of each distinct row; a code that is no loaded concept leaves its text a text."""
+    from kgbuild.sources.delimited import Row, read_rows
+    from kgbuild.vocabulary import code_curie, text_id
+
+    wanted = {"text": [column], **({"code": [code]} if code else {})}
+    found: dict[str, tuple[str, str, str]] = {}
+    for row in read_rows(file, columns=wanted):
+        if not isinstance(row, Row):
+            raise SourceError(file, row[1], line=row[0], expected="as many cells as the header has", advice="Mend or remove the line.")
+        text, id_, vocabulary = row.cells["text"].strip(), "", "text"
+        for candidate in (code_vocabulary,) if code_vocabulary else _CODE_VOCABULARIES:
+            with suppress(ValueError):
+                curie = code_curie(candidate, row.cells.get("code", ""))
+                if curie in concepts or code_vocabulary:
+                    id_, vocabulary = curie, candidate
+                    break
+        if text:
+            found.setdefault(f"{id_}\x1f{text}", (text, id_ or text_id(text), vocabulary))
+    distinct: dict[str, tuple[str, str, str]] = {}
+    for text, id_, vocabulary in found.values():  # one code with two texts: the second goes by its text
+        key = id_ if id_ not in distinct else text_id(text)
+        distinct.setdefault(key, (text, key, vocabulary))
+    return list(distinct.values())
+
+
+def _read_calibration(links_dir: Path) -> Calibration | None:
+    from kgbuild.calibration import Calibration
+
+    path = links_dir / "calibration.json"
+    return Calibration.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | None = None) -> str:
