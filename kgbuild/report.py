@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = ["as_text"]
 
+_WIDTH = 120
+
 
 def as_text(stage: str, facts: Mapping[str, Any]) -> str:
     """Give the lines that a stage is summed up in.
 
-    >>> print(as_text("links", {"groups": 12034, "by_decision": {"accept": 3, "review": 4}}))
+    >>> print(as_text("other", {"groups": 12034, "by_decision": {"accept": 3, "review": 4}}))
         groups: 12,034
         by decision: accept 3, review 4
     """
     lines = _LINES[stage](facts) if stage in _LINES else _plain(facts)
-    return "\n".join(f"    {line}" for line in lines)
+    return "\n".join(
+        textwrap.fill(line, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8, break_long_words=False)
+        if len(line) > _WIDTH
+        else f"    {line}"
+        for line in lines
+    )
 
 
 def _plain(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -31,10 +39,8 @@ def _tables(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{key[:28]:28} {counts[0]:>10,} {counts[1]:>10,} {counts[2]:>10,} {counts[3]:>9,}"
         for reason, n in source["reasons"].items():
             yield f"    {n:,} {reason}"
-    yield "tables: " + _shown(facts["tables"])
-    for name, n in facts["counts"].items():
-        if n:
-            yield f"{name}: {n:,}"
+    yield "tables: " + _shown({name: n for name, n in facts["tables"].items() if n})
+    yield "joined: " + _shown({name.replace(": ", " "): n for name, n in facts["counts"].items() if n})
 
 
 def _model(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -60,6 +66,31 @@ _AUC_ROWS = (
 )
 
 
+def _links(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"calibration: {facts['calibration']}"
+    yield f"{'first link of each':20} {'curated':>9} {'accept':>9} {'review':>9} {'reject':>9}"
+    for vocabulary, counts in facts["by_vocabulary"].items():
+        yield f"{vocabulary:20} " + " ".join(f"{counts.get(decision, 0):>9,}" for decision in ("curated", "accept", "review", "reject"))
+    yield f"{facts['concepts']:,} concepts became {facts['harmonised_concepts']:,} harmonised ones, {facts['of_several_members']:,} of several members"
+    figures = facts["figures"]
+    if not figures.get("subjects"):
+        yield "no curated mapping is held out: nothing to evaluate"
+        return
+    yield f"on {figures['subjects']:,} held-out curated subjects, by their text alone:"
+    yield f"    right at 1 {figures['hits_at_1']:.3f} (cosine alone {figures['cosine_alone']:.3f}), among ten {figures['hits_at_10']:.3f}"
+    if "ece" in figures:
+        interval = f"{figures['ece_low']:.3f} to {figures['ece_high']:.3f}"
+        yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {interval}; Brier {figures['brier']:.3f}"
+        yield f"    {_accepted(figures)}"
+        absent = figures["with_a_fifth_unanswerable"]
+        yield f"    with the right term of a fifth taken away: ECE {absent['ece']:.3f}, {_accepted(absent)}"
+
+
+def _accepted(figures: Mapping[str, Any]) -> str:
+    right = figures.get("accepted_right")
+    return f"accepted {figures['accepted']:.3f}" + (f", of which right {right:.3f}" if right is not None else "")
+
+
 def _graph(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{facts['nodes']:,} nodes: {_shown(_largest_first(facts['nodes_by_label']))}"
     yield f"{facts['edges']:,} edges: {_shown(_largest_first(facts['edges_by_type']))}"
@@ -68,7 +99,7 @@ def _graph(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"left out: {n:,} {reason}"
 
 
-_LINES = {"tables": _tables, "model": _model, "graph": _graph}
+_LINES = {"tables": _tables, "model": _model, "links": _links, "graph": _graph}
 
 
 def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:
