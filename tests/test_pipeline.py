@@ -23,8 +23,8 @@ def workspace(root: Path, tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "ws")
 
 
-def test_a_second_run_does_nothing_and_says_so(demo_workspace: Workspace) -> None:
-    outcomes = [*pipeline.train(demo_workspace), *pipeline.populate(demo_workspace)]
+def test_a_second_run_does_nothing_and_says_so(finished: Workspace) -> None:
+    outcomes = [*pipeline.train(finished), *pipeline.populate(finished)]
     assert [(o.stage, o.ran) for o in outcomes] == [
         ("tables", False),
         ("model", False),
@@ -35,29 +35,29 @@ def test_a_second_run_does_nothing_and_says_so(demo_workspace: Workspace) -> Non
     assert all("up to date" in o.text() for o in outcomes)
 
 
-def test_every_row_that_came_in_is_kept_merged_or_rejected(demo_workspace: Workspace) -> None:
-    for source in tables.read(demo_workspace.folder("tables"), "sources").to_pylist():
+def test_every_row_that_came_in_is_kept_merged_or_rejected(finished: Workspace) -> None:
+    for source in tables.read(finished.folder("tables"), "sources").to_pylist():
         assert source["rows_in"] == source["rows_kept"] + source["rows_merged"] + source["rows_rejected"] > 0, source["source"]
 
 
-def test_the_database_holds_what_the_graphs_files_hold(demo_workspace: Workspace) -> None:
+def test_the_database_holds_what_the_graphs_files_hold(finished: Workspace) -> None:
     from kgbuild.stores import GraphFiles
 
-    with pipeline.open_graph(demo_workspace) as store:
-        assert store.counts().differences(GraphFiles(demo_workspace.folder("graph")).counts()) == []
+    with pipeline.open_graph(finished) as store:
+        assert store.counts().differences(GraphFiles(finished.folder("graph")).counts()) == []
 
 
-def test_no_group_holds_two_live_classes_or_two_codes_of_one_vocabulary(demo_workspace: Workspace) -> None:
-    groups = tables.read(demo_workspace.folder("links"), "groups", ["group_id", "member_id"]).to_pandas()
-    concepts = tables.read(demo_workspace.folder("tables"), "concepts", ["id", "vocabulary"]).to_pandas()
+def test_no_group_holds_two_live_classes_or_two_codes_of_one_vocabulary(finished: Workspace) -> None:
+    groups = tables.read(finished.folder("links"), "groups", ["group_id", "member_id"]).to_pandas()
+    concepts = tables.read(finished.folder("tables"), "concepts", ["id", "vocabulary"]).to_pandas()
     joined = groups.merge(concepts, left_on="member_id", right_on="id")
     coded = joined[~joined["vocabulary"].isin(["text"])]
     assert not coded.duplicated(["group_id", "vocabulary"]).any()
     assert not groups.duplicated("member_id").any()
 
 
-def test_only_accepted_links_that_are_the_same_merge(demo_workspace: Workspace) -> None:
-    groups = tables.read(demo_workspace.folder("links"), "groups")
+def test_only_accepted_links_that_are_the_same_merge(finished: Workspace) -> None:
+    groups = tables.read(finished.folder("links"), "groups")
     merged = groups.filter(pc.invert(groups["is_centre"]))
     assert merged.num_rows > 0
     assert pc.min(merged["p_same"]).as_py() >= 0.9
@@ -122,10 +122,10 @@ def test_asking_before_populating_names_the_command(workspace: Workspace) -> Non
         pass
 
 
-def test_held_out_pairs_are_files_with_hashes(demo_workspace: Workspace) -> None:
+def test_held_out_pairs_are_files_with_hashes(finished: Workspace) -> None:
     from kgbuild.splits import read_split
 
-    folder = demo_workspace.folder("model")
+    folder = finished.folder("model")
     described = json.loads((folder / "model.json").read_text())
     for name in ("snp_traits", "mappings"):
         assert len(read_split(folder / f"{name}.tsv", described["splits"][name])) > 0
