@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from kgbuild.vocabulary import normalise_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Names", "candidates", "lexically_equal", "nearest", "tfidf_similarity"]
+__all__ = ["Names", "candidates", "lexically_equal", "nearest"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,6 +40,18 @@ class Names:
     def __post_init__(self) -> None:
         if not len(self.texts) == len(self.owners) == len(self.vectors):
             raise ValueError(f"{len(self.texts)} texts, {len(self.owners)} owners and {len(self.vectors)} vectors: expected one of each per name")
+
+    @cached_property
+    def normal(self) -> list[str]:
+        """The normal form of each text."""
+        return [normalise_name(text) for text in self.texts]
+
+    def of(self, concepts: np.ndarray) -> Names:
+        """Keep the names of some concepts (rows of `ids`, each once); they are numbered anew in the order given."""
+        place = np.full(len(self.ids), -1)
+        place[concepts] = np.arange(len(concepts))
+        rows = np.flatnonzero(place[self.owners] >= 0)
+        return Names([self.ids[row] for row in concepts], [self.texts[row] for row in rows], place[self.owners[rows]], self.vectors[rows])
 
 
 def nearest(queries: np.ndarray, names: np.ndarray, k: int, *, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +152,7 @@ def candidates(subjects: Names, targets: Names, k: int = 20, *, lexical: bool = 
     left, right = subjects.vectors[queries], targets.vectors[names]
     pairs = [_nearest_terms(left, right, owners, k, progress).assign(equal=False)]
     if lexical:
-        equal = lexically_equal([subjects.texts[row] for row in queries], [targets.texts[row] for row in names])
+        equal = lexically_equal([subjects.normal[row] for row in queries], [targets.normal[row] for row in names])
         pairs.append(_expand(*equal, _cosines(left, right, *equal), owners).assign(equal=True))
     frame = _per_concept(pairs, subjects.owners, query_of, k)
     frame["target_name"] = _first_row_of_name(frame["target"].to_numpy(), frame["name"].to_numpy(), targets.owners, name_of)
@@ -147,35 +160,17 @@ def candidates(subjects: Names, targets: Names, k: int = 20, *, lexical: bool = 
 
 
 def lexically_equal(left: Sequence[str], right: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pair the rows of two lists whose normal forms are equal.
+    """Pair the rows of two lists of normal forms that are equal; an empty form equals none.
 
-    >>> [pairs.tolist() for pairs in lexically_equal(["Crohn's disease", "asthma"], ["Asthma", "crohn disease", "flu"])]
+    >>> [rows.tolist() for rows in lexically_equal(["crohn disease", "asthma", ""], ["asthma", "crohn disease", ""])]
     [[0, 1], [1, 0]]
     """
     places: dict[str, list[int]] = {}
     for row, name in enumerate(right):
-        places.setdefault(normalise_name(name), []).append(row)
-    found = [(row, place) for row, name in enumerate(left) if (key := normalise_name(name)) for place in places.get(key, ())]
+        places.setdefault(name, []).append(row)
+    found = [(row, place) for row, name in enumerate(left) if name for place in places.get(name, ())]
     pairs = np.array(found, np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
-
-
-def tfidf_similarity(left: Sequence[str], right: Sequence[str], left_rows: np.ndarray, right_rows: np.ndarray, *, analyzer: str = "char_wb", size: int = 3) -> np.ndarray:
-    """Compute the TF-IDF cosine (character 3-grams, or words) of pairs of rows; document frequencies are those of `right`."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectoriser = TfidfVectorizer(analyzer=analyzer, ngram_range=(size, size), sublinear_tf=True, dtype=np.float32, preprocessor=normalise_name, token_pattern=r"\S+")
-    a, b = _fit_transform(vectoriser, left, right)
-    result = np.zeros(len(left_rows), np.float32)
-    for start in range(0, len(left_rows), 200_000):  # a slice of pairs at a time: each takes some 30 cells
-        part = slice(start, start + 200_000)
-        result[part] = np.asarray(a[left_rows[part]].multiply(b[right_rows[part]]).sum(axis=1)).ravel()
-    return result
-
-
-def _fit_transform(vectoriser: Any, left: Sequence[str], right: Sequence[str]) -> tuple[Any, Any]:
-    b = vectoriser.fit_transform([*right, "empty"])  # never an empty vocabulary
-    return vectoriser.transform(left), b
 
 
 def _unique(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,648 @@
+"""Curated mappings and candidates in; a fit out that turns the evidence on a pair into two probabilities.
+
+`p_target`: a curator would file the subject under the term. `p_same`: both are the same thing, which is p_target times the
+probability that a right target is an exact one. Everything is logistic regression, kept as plain numbers: one of each pair
+by itself, a second that sees the whole list of candidates (what one gains another loses), a third for codes that terms cite
+as cross-references. Each vocabulary has its own coefficients, drawn towards the common ones; one with little gold has the
+common ones, and is marked so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kgbuild.features import FEATURES, NEVER_SAME, Subjects, Terms, measure
+from kgbuild.neighbours import Names, candidates
+from kgbuild.vocabulary import normalise_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "ABSENT",
+    "DEPTH",
+    "MIN_GOLD",
+    "NEVER",
+    "Calibration",
+    "GoldPairs",
+    "citations_of",
+    "cited_codes",
+    "default_calibration",
+    "equivalents",
+    "fit",
+    "gold_pairs",
+    "is_never_same",
+    "probabilities_out_of_fold",
+    "with_cited",
+]
+
+Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
+Progress = Callable[[str, int, int], None]
+
+VERSION = 1
+DEPTH = 20  # candidates that compete
+MIN_GOLD = 200  # judged subjects below which a vocabulary (or a whole workspace) has no fit of its own
+MANY_TEXTS = 15  # a term with more texts is no bridge between them when folds are made
+FOLDS = 5
+NEVER = 0.05  # highest p_same of a residual or qualified text, or of names that contradict each other
+
+_DEFAULT = Path(__file__).parent / "data" / "calibration-minilm.json"
+_INVERSE_PENALTY = 0.1  # chosen by cross-validation on curated training sets, like the next two
+_OWN = 0.5  # how freely a vocabulary departs from the common coefficients
+_SET_WEIGHT = 1500  # judged subjects beyond which a set of curators counts no more
+_FAR = 5  # beyond this rank every third wrong candidate stands for three
+ABSENT = 0.2  # share of subjects that are shown once more without their right term: "none of these" must be learnt
+_ABSENT_WEIGHT = 0.2  # what such a copy counts; with 1, texts that do have a term come out underconfident
+_LIST_DEPTH = 3  # candidates of a list that the second fit looks at
+
+# sets of free texts that are unlike the free texts of users (names of diseases, most of them EFO's own): they teach the common
+# coefficients, not those of free text
+_APART = {"eva_clinvar": "disease names"}
+
+# features whose meaning depends on who writes the names; the rest have common coefficients only
+INTERACTING: tuple[str, ...] = (
+    "similarity", "gap", "first", "equal", "tfidf", "label_tfidf", "subject_covered", "target_covered", "log_length_ratio",
+    "label_similarity", "is_label", "qualifiers_of_subject", "qualifiers_of_target", "residual_subject", "composite_subject",
+    "conflicts", "measured_subject", "measured_target", "prefix_EFO", "prefix_MONDO", "prefix_HP", "prefix_OBA", "prefix_Orphanet",
+    "kind_Disease", "kind_Phenotype", "kind_Measurement", "log_names", "depth", "log_descendants", "leaf", "has_descendant",
+    "has_ancestor", "descendant_gap", "ancestor_gap", "near_first", "log_rank",
+)  # fmt: skip
+# of names alone, so that one fit serves every encoder
+EXACT_FEATURES: tuple[str, ...] = (
+    "equal", "tfidf", "subject_covered", "target_covered", "covered", "log_length_ratio", "length_difference",
+    "qualifiers_of_subject", "qualifiers_of_target", "residual_subject", "residual_target", "composite_subject", "composite_target_only",
+    "conflicts", "sides_of_subject", "sides_of_target", "measured_subject", "measured_target", "malignant_subject", "malignant_target",
+    "number_conflict", "number_of_subject", "number_of_target", "letter_conflict", "letter_of_target",
+    "has_descendant", "has_ancestor", "above_first",
+)  # fmt: skip
+LIST_FEATURES = ("logit", "others", "lead", "lead_of_first")
+CITATION_FEATURES = ("logit", "cited", "cited_alone", "cited_one_to_one", "other_cited")
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression as plain numbers: coefficients of unscaled features, in their order."""
+
+    intercept: float
+    coefficients: tuple[float, ...]
+
+    def logit(self, columns: np.ndarray) -> np.ndarray:
+        return self.intercept + columns @ np.array(self.coefficients)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How evidence becomes probability, where that was learnt, and how well it did on what it had not seen.
+
+    `pairwise` and `listwise` have the key "" for every vocabulary, and a vocabulary's name for its own.
+    """
+
+    encoder: str  # name of the encoder whose cosines it was fitted on
+    pairwise: Mapping[str, Logistic]
+    listwise: Mapping[str, Logistic]
+    citations: Logistic | None
+    exact: Logistic
+    thresholds: Mapping[str, tuple[tuple[float, float], ...]]  # (probability, precision of what lies above), rising
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def name_for(self, vocabulary: str) -> str:
+        """Say which fit a vocabulary gets: its own, or the common one."""
+        return f"{self.provenance.get('name', 'workspace')}: {vocabulary if vocabulary in self.pairwise else 'all vocabularies'}"
+
+    def p_target(self, pairs: pd.DataFrame, features: pd.DataFrame, vocabularies: np.ndarray, citations: pd.DataFrame | None = None) -> np.ndarray:
+        """Compute the probability that a curator would choose the term.
+
+        Args:
+            pairs: Rows of `candidates`, whole subjects in their order.
+            vocabularies: The subject's, one per pair.
+            citations: What `citations_of` says of the pairs; None keeps cross-references out.
+        """
+        columns = features[list(FEATURES)].to_numpy(float)
+        logit = _by_vocabulary(self.pairwise, columns, vocabularies)
+        return self._in_list(logit, pairs["subject"].to_numpy(), vocabularies, citations)
+
+    def _in_list(self, logit: np.ndarray, subject: np.ndarray, vocabularies: np.ndarray, citations: pd.DataFrame | None) -> np.ndarray:
+        logit = _by_vocabulary(self.listwise, _list_columns(logit, subject), vocabularies)
+        if citations is not None and self.citations is not None:
+            cited = self.citations.logit(np.column_stack([logit, citations[list(CITATION_FEATURES[1:])].to_numpy(float)]))
+            logit = np.where(citations["any_cited"].to_numpy(), cited, logit)
+        return _sigmoid(logit)
+
+    def p_exact(self, features: pd.DataFrame) -> np.ndarray:
+        """Compute the probability that a right target is an exact one; never likely for a residual or qualified text."""
+        p = _sigmoid(self.exact.logit(features[list(EXACT_FEATURES)].to_numpy(float)))
+        return np.where(is_never_same(features), np.minimum(p, NEVER), p)
+
+    def threshold(self, vocabulary: str, precision: float) -> float:
+        """Give the lowest probability from which accepted links reached a precision, out of fold; above 1 when none did."""
+        curve = self.thresholds.get(vocabulary) or self.thresholds.get("", ())
+        return min((p for p, reached in curve if reached >= precision), default=2.0)
+
+    def to_json(self) -> str:
+        """Write every number; the same fit gives the same text."""
+        return json.dumps({"version": VERSION, "features": FEATURES, "exact_features": EXACT_FEATURES, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Calibration:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It was written for other features.
+        """
+        raw = json.loads(text)
+        if raw.pop("version") != VERSION or raw.pop("features") != list(FEATURES) or raw.pop("exact_features") != list(EXACT_FEATURES):
+            raise ValueError("the calibration was made for other features than this version of kgbuild measures: fit it again")
+        for name in ("exact", "citations"):
+            raw[name] = raw[name] and _logistic(raw[name])
+        for name in ("pairwise", "listwise"):
+            raw[name] = {vocabulary: _logistic(own) for vocabulary, own in raw[name].items()}
+        raw["thresholds"] = {vocabulary: tuple((p, reached) for p, reached in curve) for vocabulary, curve in raw["thresholds"].items()}
+        return cls(**raw)
+
+
+def _logistic(raw: Mapping[str, Any]) -> Logistic:
+    return Logistic(raw["intercept"], tuple(raw["coefficients"]))
+
+
+def _by_vocabulary(fits: Mapping[str, Logistic], columns: np.ndarray, vocabularies: np.ndarray) -> np.ndarray:
+    logit = fits[""].logit(columns)
+    for vocabulary in sorted(set(vocabularies) & set(fits)):
+        rows = vocabularies == vocabulary
+        logit[rows] = fits[vocabulary].logit(columns[rows])
+    return logit
+
+
+def _list_columns(logit: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Say how each candidate stands in its list: LIST_FEATURES of runs of one subject."""
+    if not len(logit):
+        return np.zeros((0, len(LIST_FEATURES)))
+    new = np.r_[True, subject[1:] != subject[:-1]]
+    starts, group = np.flatnonzero(new), np.cumsum(new) - 1
+    p = _sigmoid(logit)
+    others = np.log(1e-3 + np.maximum(np.add.reduceat(p, starts)[group] - p, 0))
+    first = np.maximum.reduceat(logit, starts)[group]
+    is_first = logit == first
+    second = np.maximum.reduceat(np.where(is_first, -9.0, logit), starts)[group]
+    lead = np.clip(np.where(is_first, logit - second, logit - first), -5, 5)
+    return np.column_stack([logit, others, lead, np.where(is_first, np.maximum(lead, 0), 0)])
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(logit, -500, 500)))  # type: ignore[no-any-return]
+
+
+def is_never_same(features: pd.DataFrame) -> np.ndarray:
+    """Tell which pairs are never the same thing: one side is residual or qualified, or the names contradict each other."""
+    forbidden = (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1)
+    return forbidden & ~(features["equal"].to_numpy() > 0)
+
+
+@lru_cache(maxsize=1)
+def default_calibration() -> Calibration:
+    """Give the fit that ships with the program, for the packaged encoder."""
+    return Calibration.from_json(_DEFAULT.read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- gold
+
+
+@dataclass(frozen=True)
+class GoldPairs:
+    """Judged subjects with their candidates: one row per pair in every table.
+
+    `pairs` has, beside the columns of `candidates`, `right` and `exact` (1, 0, or NaN where no curator said).
+    """
+
+    subjects: Subjects
+    sets: list[str]  # by subject: whose judgement
+    components: np.ndarray  # by subject: what must stay in one fold
+    targets: list[frozenset[str]]  # by subject: ids that are right
+    absent: np.ndarray  # by subject: is the right term kept from the candidates
+    pairs: pd.DataFrame
+    features: pd.DataFrame
+    citations: pd.DataFrame | None = None  # what terms' cross-references say of the pairs
+
+    @property
+    def vocabularies(self) -> np.ndarray:
+        return np.array(self.subjects.vocabularies, dtype=object)
+
+
+def gold_pairs(
+    mappings: pd.DataFrame,
+    terms: Terms,
+    embed: Embed,
+    *,
+    same: Mapping[str, frozenset[str]] | None = None,
+    cited: pd.DataFrame | None = None,
+    absent: float = 0.0,
+    repeat_absent: bool = False,
+    progress: Progress | None = None,
+) -> GoldPairs:
+    """Find and measure the candidates of every judged subject, from its label alone.
+
+    Args:
+        mappings: Rows of the table `mappings` (`set` may be missing).
+        same: Terms that are one thing under two ids (see `equivalents`): right when the other is.
+        cited: What `cited_codes` gives; these terms become candidates of their code.
+        absent: Share of the subjects whose right terms, and what equals them, are kept from the candidates.
+        repeat_absent: Show those subjects twice, with and without.
+    """
+    judged = _judged_subjects(mappings, terms, same or {})
+    chosen = _drawn(judged["subject_id"] + "\x1f" + judged["subject_label"], absent)
+    judged["absent"] = chosen if not repeat_absent else np.zeros(len(chosen), bool)
+    if repeat_absent:
+        import pandas as pd
+
+        judged = pd.concat([judged, judged[chosen].assign(absent=True)], ignore_index=True)
+    labels = judged["subject_label"].tolist()
+    subjects = Subjects(Names([str(row) for row in range(len(labels))], labels, np.arange(len(labels)), embed(labels)), judged["vocabulary"].tolist())
+    pairs = candidates(subjects.names, terms.names, DEPTH + 5, progress=progress)  # five to spare for what is taken out
+    if cited is not None:
+        pairs = with_cited(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited)
+    pairs = _labelled(pairs, judged, terms)
+    features = measure(pairs, subjects, terms)
+    citations = None if cited is None else citations_of(pairs, judged["subject_id"].tolist(), terms.names.ids, cited)
+    known = pairs["known"].to_numpy()
+    return GoldPairs(
+        subjects,
+        judged["set"].tolist(),
+        judged["component"].to_numpy(),
+        judged["targets"].tolist(),
+        judged["absent"].to_numpy(),
+        pairs[known].reset_index(drop=True),
+        features[known].reset_index(drop=True),
+        None if citations is None else citations[known].reset_index(drop=True),
+    )
+
+
+def _judged_subjects(mappings: pd.DataFrame, terms: Terms, same: Mapping[str, frozenset[str]]) -> pd.DataFrame:
+    """Give one row per subject as its curators saw it: right, wrong, exact and not exact targets, and its component."""
+    frame = mappings.assign(set=mappings["set"] if "set" in mappings else "")
+    frame = frame.drop_duplicates(["set", "vocabulary", "subject_id", "subject_label", "predicate", "object_id", "judged"])
+    live = set(terms.names.ids)
+    frame = frame[frame["object_id"].isin(live)].reset_index(drop=True)
+    frame["component"] = _components(frame)
+    frame["vocabulary"] = frame["set"].map(_APART).fillna(frame["vocabulary"])
+    rows = []
+    for (set_, vocabulary, subject_id, label), group in frame.groupby(["set", "vocabulary", "subject_id", "subject_label"], sort=True):
+        valid = group[group["judged"] == "valid"]
+        by_predicate = {p: _with_same(valid.loc[valid["predicate"] == p, "object_id"], same) for p in ("exact", "broad", "narrow")}
+        rows.append(
+            {
+                "set": set_, "vocabulary": vocabulary, "subject_id": subject_id, "subject_label": label,
+                "targets": _with_same(valid["object_id"], same),
+                "wrong": frozenset(group.loc[group["judged"] == "invalid", "object_id"]),
+                "exact": by_predicate["exact"], "inexact": by_predicate["broad"] | by_predicate["narrow"],
+                "component": group["component"].iloc[0],
+            }
+        )  # fmt: skip
+    import pandas as pd
+
+    columns = ["set", "vocabulary", "subject_id", "subject_label", "targets", "wrong", "exact", "inexact", "component"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _with_same(ids: Sequence[str], same: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset(ids).union(*(same.get(id_, frozenset()) for id_ in ids))
+
+
+def _labelled(pairs: pd.DataFrame, judged: pd.DataFrame, terms: Terms) -> pd.DataFrame:
+    """Say of each pair whether it is right and exact; take out what must be absent; keep DEPTH candidates and the equal ones."""
+    ids = terms.names.ids
+    twins = _lexical_twins(terms.names)
+    right, exact, known, stays = [], [], [], []
+    columns = {name: judged[name].tolist() for name in ("targets", "wrong", "exact", "inexact", "absent")}
+    hidden = [_with_twins(targets, twins) if absent else frozenset() for targets, absent in zip(columns["targets"], columns["absent"], strict=True)]
+    for subject, target in zip(pairs["subject"], pairs["target"], strict=True):
+        id_ = ids[target]
+        right.append(id_ in columns["targets"][subject])
+        exact.append(1.0 if id_ in columns["exact"][subject] else 0.0 if id_ in columns["inexact"][subject] else np.nan)
+        known.append(bool(columns["targets"][subject]) or id_ in columns["wrong"][subject])
+        stays.append(id_ not in hidden[subject])
+    pairs = pairs.assign(right=right, exact=exact, known=known)[np.array(stays, bool)]
+    within = pairs.groupby("subject").cumcount() < DEPTH
+    return pairs[within | pairs["equal"] | pairs.get("cited", False)].reset_index(drop=True)
+
+
+def _lexical_twins(names: Names) -> dict[str, frozenset[str]]:
+    """Give, for each term, the other terms with a lexically equal name."""
+    by_form: dict[str, set[str]] = {}
+    for form, owner in zip(names.normal, names.owners, strict=True):
+        by_form.setdefault(form, set()).add(names.ids[owner])
+    twins: dict[str, set[str]] = {}
+    for group in by_form.values():
+        for id_ in group if len(group) > 1 else ():
+            twins.setdefault(id_, set()).update(group)
+    return {id_: frozenset(group) for id_, group in twins.items()}
+
+
+def _with_twins(targets: frozenset[str], twins: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return targets.union(*(twins.get(id_, frozenset()) for id_ in targets))
+
+
+def _drawn(keys: Sequence[str], share: float) -> np.ndarray:
+    """Draw a share of the keys by their hash: the same keys on every machine, whatever the others are."""
+    import hashlib
+
+    return np.array([int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") < share * 2**64 for key in keys], bool)
+
+
+def _components(mappings: pd.DataFrame) -> np.ndarray:
+    """Join rows that share a text in its normal form, a code, or a target with few texts."""
+    import pandas as pd
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    texts = "text " + mappings["subject_label"].map(normalise_name)
+    codes = "code " + mappings["subject_id"]
+    targets = "term " + mappings["object_id"]
+    targets = targets.mask(texts.groupby(targets).transform("nunique") > MANY_TEXTS, codes)
+    numbers, names = pd.factorize(pd.concat([texts, codes, targets]), sort=True)
+    text, code, target = numbers.reshape(3, -1)
+    edges = (np.concatenate([text, text]), np.concatenate([code, target]))
+    _, component = connected_components(coo_matrix((np.ones(len(edges[0])), edges), shape=(len(names), len(names))), directed=False)
+    return component[text]  # type: ignore[no-any-return]
+
+
+def equivalents(xrefs: pd.DataFrame) -> dict[str, frozenset[str]]:
+    """Give, for each id that was replaced, and each that replaced one, the ids that are the same thing.
+
+    >>> import pandas as pd
+    >>> rows = [("EFO:1", "replaced_by", "MONDO:1"), ("EFO:2", "xref", "MONDO:2")]
+    >>> sorted(equivalents(pd.DataFrame(rows, columns=["subject_id", "predicate", "object_id"]))["MONDO:1"])
+    ['EFO:1', 'MONDO:1']
+    """
+    import networkx as nx
+
+    rows = xrefs[xrefs["predicate"] == "replaced_by"]
+    graph = nx.Graph(zip(rows["subject_id"], rows["object_id"], strict=True))
+    return {id_: frozenset(group) for group in nx.connected_components(graph) for id_ in group}
+
+
+# ---------------------------------------------------------------- cross-references
+
+
+def cited_codes(xrefs: pd.DataFrame, term_ids: Sequence[str]) -> pd.DataFrame:
+    """List the (code, term) pairs that terms' own cross-references state, with the number of terms that cite the code and
+    of codes with that prefix that the term cites: subject_id, object_id, terms, codes.
+    """
+    terms = set(term_ids)
+    stated = xrefs[(xrefs["predicate"] == "xref") & xrefs["subject_id"].isin(terms) & ~xrefs["object_id"].isin(terms)]
+    pairs = stated[["object_id", "subject_id"]].set_axis(["subject_id", "object_id"], axis=1).drop_duplicates()
+    prefix = pairs["subject_id"].str.partition(":")[0]
+    return pairs.assign(
+        terms=pairs.groupby("subject_id")["object_id"].transform("size"), codes=pairs.groupby(["object_id", prefix])["subject_id"].transform("size")
+    ).reset_index(drop=True)
+
+
+def with_cited(pairs: pd.DataFrame, subjects: Names, subject_ids: Sequence[str], terms: Names, cited: pd.DataFrame) -> pd.DataFrame:
+    """Add the terms that cite a subject's code where the search did not find them; `cited` marks every such pair."""
+    import pandas as pd
+
+    rows = pd.DataFrame({"subject_id": subject_ids, "subject": range(len(subject_ids))})
+    places = pd.DataFrame({"object_id": terms.ids, "target": range(len(terms.ids))})
+    wanted = rows.merge(cited[["subject_id", "object_id"]], on="subject_id").merge(places, on="object_id")[["subject", "target"]]
+    marked = pairs.merge(wanted.assign(cited=True), on=["subject", "target"], how="outer", indicator=True)
+    marked["cited"] = marked["cited"].notna()
+    known, new = marked[marked["_merge"] != "right_only"], marked[marked["_merge"] == "right_only"]
+    frame = pd.concat([known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, cited=True)], ignore_index=True)
+    frame = frame.drop(columns="_merge").astype({"subject_name": int, "target_name": int, "equal": bool, "similarity": np.float32})
+    return frame.sort_values(["subject", "similarity", "target"], ascending=[True, False, True]).reset_index(drop=True)
+
+
+def _nearest_names(pairs: pd.DataFrame, subjects: Names, terms: Names) -> pd.DataFrame:
+    """Find, for given pairs, the two names that are nearest."""
+    import pandas as pd
+
+    left = pd.DataFrame({"subject": subjects.owners, "subject_name": np.arange(len(subjects.owners))})
+    right = pd.DataFrame({"target": terms.owners, "target_name": np.arange(len(terms.owners))})
+    frame = pairs.merge(left, on="subject").merge(right, on="target")
+    cosines = np.einsum("ij,ij->i", subjects.vectors[frame["subject_name"]], terms.vectors[frame["target_name"]]) if len(frame) else []
+    frame = frame.assign(similarity=np.round(np.asarray(cosines, np.float32), 6))
+    frame = frame.sort_values(["subject", "target", "similarity", "subject_name", "target_name"], ascending=[True, True, False, True, True])
+    return frame[~frame.duplicated(["subject", "target"])]
+
+
+def citations_of(pairs: pd.DataFrame, subject_ids: Sequence[str], term_ids: Sequence[str], cited: pd.DataFrame) -> pd.DataFrame:
+    """Say of each pair whether the term cites the subject's code: `any_cited` and CITATION_FEATURES without the first."""
+    import pandas as pd
+
+    keys = pd.DataFrame({"subject_id": np.array(subject_ids, dtype=object)[pairs["subject"]], "object_id": np.array(term_ids, dtype=object)[pairs["target"]]})
+    found = keys.merge(cited, on=["subject_id", "object_id"], how="left")
+    here = found["terms"].notna().to_numpy()
+    any_cited = keys["subject_id"].isin(set(cited["subject_id"])).to_numpy()
+    alone = here & (found["terms"] == 1).to_numpy()
+    return pd.DataFrame(
+        {"any_cited": any_cited, "cited": here, "cited_alone": alone, "cited_one_to_one": alone & (found["codes"] == 1).to_numpy(), "other_cited": any_cited & ~here}
+    )
+
+
+# ---------------------------------------------------------------- fitting
+
+
+def fit(
+    gold: GoldPairs, *, encoder: str, exact_from: Calibration | None = None, provenance: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> Calibration | None:
+    """Fit on judged pairs; None with too few. Thresholds come from scores out of fold.
+
+    Args:
+        encoder: Name of the encoder.
+        exact_from: Whose P(exact) to take where there is no gold that says "not exact".
+    """
+    n_judged = len({(gold.sets[s], gold.subjects.names.texts[s]) for s in range(len(gold.sets)) if gold.targets[s]})
+    exact = _fit_exact(gold) or (exact_from.exact if exact_from else None)
+    if n_judged < MIN_GOLD or exact is None:
+        return None
+    logit = _logits_out_of_fold(gold, progress=progress)
+    p = _recalibrated_out_of_fold(gold, logit)
+    everything = np.ones(len(gold.pairs), bool)
+    counts = {name: int(sum(s == name and bool(t) for s, t in zip(gold.sets, gold.targets, strict=True))) for name in sorted(set(gold.sets))}
+    return Calibration(
+        encoder,
+        _fit_pairwise(gold, everything),
+        _fit_listwise(gold, logit, everything),
+        _fit_citations(gold, p),
+        exact,
+        _thresholds(gold, p),
+        {"name": "workspace", "gold": counts, **(provenance or {})},
+    )
+
+
+def probabilities_out_of_fold(gold: GoldPairs, *, progress: Progress | None = None) -> np.ndarray:
+    """Compute p_target of each pair with fits that saw nothing of its component; cross-references play no part."""
+    return _recalibrated_out_of_fold(gold, _logits_out_of_fold(gold, progress=progress))
+
+
+def _folds(gold: GoldPairs) -> np.ndarray:
+    """Give the fold of each pair; a component is in one fold."""
+    fold = np.random.default_rng(0).permutation(int(gold.components.max(initial=0)) + 1)[gold.components] % FOLDS
+    return fold[gold.pairs["subject"].to_numpy()]  # type: ignore[no-any-return]
+
+
+def _logits_out_of_fold(gold: GoldPairs, *, progress: Progress | None) -> np.ndarray:
+    fold, logit = _folds(gold), np.zeros(len(gold.pairs))
+    columns, vocabularies = gold.features[list(FEATURES)].to_numpy(float), gold.vocabularies[gold.pairs["subject"].to_numpy()]
+    for number in range(FOLDS):
+        rows = fold == number
+        logit[rows] = _by_vocabulary(_fit_pairwise(gold, ~rows), columns[rows], vocabularies[rows])
+        if progress:
+            progress("calibrating", number + 1, FOLDS)
+    return logit
+
+
+def _recalibrated_out_of_fold(gold: GoldPairs, logit: np.ndarray) -> np.ndarray:
+    fold, p = _folds(gold), np.zeros(len(logit))
+    subject = gold.pairs["subject"].to_numpy()
+    columns, vocabularies = _list_columns(logit, subject), gold.vocabularies[subject]
+    for number in range(FOLDS):
+        rows = fold == number
+        p[rows] = _sigmoid(_by_vocabulary(_fit_listwise(gold, logit, ~rows), columns[rows], vocabularies[rows]))
+    return p
+
+
+def _fit_listwise(gold: GoldPairs, logit: np.ndarray, rows: np.ndarray) -> dict[str, Logistic]:
+    """Fit on logits out of fold: those of the fit itself are too sure."""
+    subject = gold.pairs["subject"].to_numpy()
+    columns = _list_columns(logit, subject)
+    kept = np.flatnonzero(rows & (_rank_within(logit, subject) < _LIST_DEPTH))
+    places = list(range(len(LIST_FEATURES)))
+    return _fit_by_vocabulary(gold, columns[kept], kept, _subject_weights(gold)[subject[kept]], places)
+
+
+def _rank_within(value: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    order = np.lexsort((-value, subject))
+    new = np.r_[True, subject[order][1:] != subject[order][:-1]] if len(order) else np.zeros(0, bool)
+    rank = np.zeros(len(value), np.int64)
+    rank[order] = np.arange(len(order)) - np.flatnonzero(new)[np.cumsum(new) - 1]
+    return rank
+
+
+def _fit_pairwise(gold: GoldPairs, rows: np.ndarray) -> dict[str, Logistic]:
+    kept, weights = _thinned(gold, rows)
+    columns = gold.features[list(FEATURES)].to_numpy(np.float32)[kept]
+    return _fit_by_vocabulary(gold, columns, kept, weights, [FEATURES.index(name) for name in INTERACTING])
+
+
+def _fit_by_vocabulary(gold: GoldPairs, columns: np.ndarray, kept: np.ndarray, weights: np.ndarray, places: list[int]) -> dict[str, Logistic]:
+    """Fit the common coefficients and, for each vocabulary with enough gold, what it adds to those in some places."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    spread[spread < 1e-6] = 1.0
+    scaled = (columns - mean) / spread
+    vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()[kept]]
+    names = [v for v in sorted(set(gold.subjects.vocabularies)) if _n_judged(gold, v) >= MIN_GOLD]
+    parts = [scaled]
+    for name in names:
+        mask = (vocabularies == name).astype(columns.dtype)[:, None]
+        parts += [scaled[:, places] * mask * _OWN, mask]
+    right = gold.pairs["right"].to_numpy()[kept]
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=1e-4).fit(np.hstack(parts), right, sample_weight=weights)
+    return _unscaled(model.coef_[0].astype(float), float(model.intercept_[0]), names, places, mean.astype(float), spread.astype(float))
+
+
+def _unscaled(
+    coefficients: np.ndarray, intercept: float, names: Sequence[str], places: Sequence[int], mean: np.ndarray, spread: np.ndarray
+) -> dict[str, Logistic]:
+    n, width = len(mean), len(places) + 1
+
+    def plain(scaled: np.ndarray, offset: float) -> Logistic:
+        raw = scaled / spread
+        return Logistic(round(offset - float(raw @ mean), 6), tuple(np.round(raw, 6).tolist()))
+
+    fits = {"": plain(coefficients[:n], intercept)}
+    for number, name in enumerate(names):
+        part = coefficients[n + number * width : n + (number + 1) * width]
+        scaled = coefficients[:n].copy()
+        scaled[list(places)] += part[:-1] * _OWN
+        fits[name] = plain(scaled, intercept + float(part[-1]))
+    return fits
+
+
+def _fit_citations(gold: GoldPairs, p: np.ndarray) -> Logistic | None:
+    """Fit what a cross-reference adds, on subjects whose code some term cites."""
+    from sklearn.linear_model import LogisticRegression
+
+    if gold.citations is None:
+        return None
+    rows = np.flatnonzero(gold.citations["any_cited"].to_numpy() & ~gold.absent[gold.pairs["subject"].to_numpy()])
+    if gold.pairs["subject"].iloc[rows].nunique() < MIN_GOLD:
+        return None
+    logit = np.log(np.maximum(p, 1e-9) / np.maximum(1 - p, 1e-9))[rows]
+    columns = np.column_stack([logit, gold.citations[list(CITATION_FEATURES[1:])].to_numpy(float)[rows]])
+    model = LogisticRegression(C=1.0, max_iter=1000).fit(columns, gold.pairs["right"].to_numpy()[rows])
+    return Logistic(round(float(model.intercept_[0]), 6), tuple(np.round(model.coef_[0], 6).tolist()))
+
+
+def _n_judged(gold: GoldPairs, vocabulary: str) -> int:
+    return sum(v == vocabulary and bool(t) for v, t in zip(gold.subjects.vocabularies, gold.targets, strict=True))
+
+
+def _thinned(gold: GoldPairs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep a third of the far wrong candidates at three times the weight; weigh a subject by the size of its curators' set."""
+    subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
+    rank = np.rint(np.exp(gold.features["log_rank"].to_numpy())).astype(int)
+    far = (rank > _FAR) & ~right
+    kept = np.flatnonzero(rows & (~far | ((subject + rank) % 3 == 0)))
+    weights = np.where(far, 3.0, 1.0)[kept] * _subject_weights(gold)[subject[kept]]
+    return kept, weights
+
+
+def _subject_weights(gold: GoldPairs) -> np.ndarray:
+    sizes = {name: gold.sets.count(name) for name in set(gold.sets)}
+    of_set = np.array([min(1.0, _SET_WEIGHT / sizes[name]) for name in gold.sets])
+    return np.where(gold.absent, _ABSENT_WEIGHT, 1.0) * of_set  # type: ignore[no-any-return]
+
+
+def _fit_exact(gold: GoldPairs) -> Logistic | None:
+    """Fit P(exact | right) on targets that curators called exact, broad or narrow, and on right targets of residual and
+    qualified texts, which are never exact; None when nothing was called broad or narrow.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    right = gold.pairs["right"].to_numpy()
+    exact = gold.pairs["exact"].to_numpy()
+    if (right & (exact == 0)).sum() < MIN_GOLD // 4:
+        return None
+    never = is_never_same(gold.features) & right & np.isnan(exact)
+    label = np.where(never, 0.0, exact)
+    rows = np.flatnonzero(right & ~np.isnan(label))
+    kinds = np.where(never, "never", np.array(gold.sets, dtype=object)[gold.pairs["subject"].to_numpy()])[rows]
+    judged_both = {kind for kind in set(kinds) if len(set(label[rows][kinds == kind])) == 2}
+    # sets that only ever say "exact" are of another kind of list: they count, but little
+    weights = np.array([1.0 if kind in judged_both else 100 / np.count_nonzero(kinds == kind) for kind in kinds])
+    columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)[rows]
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    spread[spread < 1e-6] = 1.0
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000).fit((columns - mean) / spread, label[rows], sample_weight=np.minimum(weights, 1.0))
+    raw = model.coef_[0] / spread
+    return Logistic(round(float(model.intercept_[0] - raw @ mean), 6), tuple(np.round(raw, 6).tolist()))
+
+
+def _thresholds(gold: GoldPairs, p: np.ndarray) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Give, for all subjects and for each vocabulary with enough, the precision of what lies above each probability."""
+    subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
+    weights, vocabularies = _subject_weights(gold)[subject], gold.vocabularies[subject]
+    curves = {"": _curve(p, right, weights)}
+    for vocabulary in sorted(set(gold.subjects.vocabularies)):
+        if _n_judged(gold, vocabulary) >= MIN_GOLD:
+            rows = vocabularies == vocabulary
+            curves[vocabulary] = _curve(p[rows], right[rows], weights[rows])
+    return curves
+
+
+def _curve(p: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float], ...]:
+    points = []
+    for threshold in np.round(np.arange(0.3, 0.996, 0.005), 3):
+        above = p >= threshold
+        total = weights[above].sum()
+        if above.sum() >= 10:
+            points.append((float(threshold), round(float((weights * right)[above].sum() / total), 4)))
+    return tuple(points)
