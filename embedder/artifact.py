@@ -1,7 +1,7 @@
 """A trained model as a folder, and back; numpy is all that reading one needs.
 
 model.json        encoder, dimension, method, settings, counts, and the hash of every other file
-projection.npz    W and b of ``W·LM(text) + b``; if used, the MLP beside it; empty for the identity
+projection.npz    W and b of ``W·LM(text) + b``; empty for the identity
 snps.npy          one unit vector per SNP
 snps.txt          their ids, one a line
 residuals.npz     vectors of known texts, if used
@@ -39,7 +39,7 @@ class Model:
         encoder_key: Its key: vectors of any other encoder are refused.
         dimension: Of the common space.
         method: `generel` or `centroid`.
-        projection: `weight` (d, lm) and `bias` (d,), and for the MLP `mlp.0.weight`, ...; empty: the identity.
+        projection: `weight` (d, lm) and `bias` (d,); empty: the identity.
         snp_ids: Ids, in the order of `snp_vectors`.
         snp_vectors: (n, d) unit rows.
         residuals: Text -> row of `residual_vectors`.
@@ -83,11 +83,7 @@ class Model:
         if not self.projection:
             return lm
         p = self.projection
-        out = lm @ p["weight"].T + p["bias"]
-        if "mlp.0.weight" in p:
-            hidden = lm @ p["mlp.0.weight"].T + p["mlp.0.bias"]
-            out += (hidden / (1 + np.exp(-hidden))) @ p["mlp.2.weight"].T + p["mlp.2.bias"]
-        return out
+        return np.asarray(lm @ p["weight"].T + p["bias"])
 
     def _residual_added(self, projected: Vectors, texts: Sequence[str] | None) -> Vectors:
         if texts is None or self.residual_vectors is None:

@@ -101,29 +101,28 @@ def _misfits(task: Task, sizes: dict[str, int]) -> list[str]:
 class TrainingSettings:
     """How to train with a frozen encoder. Which of these pay is measured in docs/experiments.md."""
 
-    dimension: int = 768  # of the common space
+    dimension: int | None = None  # of the common space; None: the encoder's own
     epochs: int = 4  # passes over all pairs
-    batch_size: int = 1024  # pairs; also the number of negatives
+    batch_size: int = 512  # pairs; also the number of negatives
     head_rate: float = 1e-3  # AdamW, for the projection, the MLPs and the temperatures
     snp_rate: float = 2e-3  # row-wise Adam, for the SNP table and the block vectors
     residual_rate: float = 2e-3  # row-wise Adam, for the residuals of known texts
     head_decay: float = 1e-2  # weight decay of matrices; tables and temperatures have none
-    symmetric: bool = True  # both directions count
-    mask: bool = True  # known positives are no negatives
+    symmetric: bool = False  # both directions count; else the left side (the text) finds the right one
+    mask: bool = False  # known positives, and members of their groups, are no negatives
     normalise: bool = True  # divide by the sum of the weights, not their number
     block_vectors: bool = True  # each LD block has a vector that is added to its SNPs'
     snp_dropout: float = 0.3  # share of SNPs that go with their block's vector alone in a batch, so that blocks learn to stand in
     residuals: bool = True  # known texts have a vector of their own that is added to what the encoder says
     residual_dropout: float = 0.3  # share of texts that go without it in a batch, so that the heads learn too
-    warm_start: bool = True  # tables begin at the weighted mean of their texts, and the SNP's MLP adds to its row instead of replacing it
-    text_mlp: bool = True  # a two-layer MLP beside the linear projection of texts
+    warm_start: bool = True  # tables begin at the weighted mean of their texts, and the MLP adds to a SNP's row instead of replacing it
     precision: str = "auto"  # of the heads: fp32, bf16, or auto: bf16 where the processor is fast at it
     seed: int = 20261121
     max_seconds: float | None = None  # stop after this long, at a whole batch
 
     def __post_init__(self) -> None:
         for name in ("dimension", "epochs", "batch_size", "head_rate", "snp_rate", "residual_rate"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected more than 0")
         for name in ("residual_dropout", "snp_dropout"):
             if not 0 <= getattr(self, name) < 1:
@@ -139,13 +138,12 @@ PRESETS: dict[str, TrainingSettings] = {
     # as published: one direction, no mask, weights multiply, a plain SNP table
     "paper": replace(
         _DEFAULT,
-        symmetric=False,
-        mask=False,
+        dimension=768,
+        batch_size=1024,
         normalise=False,
         block_vectors=False,
         residuals=False,
         warm_start=False,
-        text_mlp=False,
         snp_rate=2e-3,
     ),
 }

@@ -1,6 +1,6 @@
 """Text vectors and SNP numbers in, unit vectors of one space out: the GENEREL architecture in torch.
 
-A text is ``W·LM(text) + b``, and if wanted a small MLP beside that and a vector of its own; a SNP is a two-layer MLP of
+A text is ``W·LM(text) + b``, and if it is known a vector of its own beside that; a SNP is a two-layer MLP of
 its row in a table plus its LD block's row. Tables are no torch parameters: a step touches few of their rows, so the
 trainer takes these rows out, hands them in here, and moves them by itself.
 """
@@ -23,13 +23,12 @@ FIRST_SCALE = 1 / 0.07
 class Generel(nn.Module):
     """The heads: everything that has gradients in every step."""
 
-    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, text_mlp: bool, add_rows: bool = False) -> None:
+    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, add_rows: bool = False) -> None:
         super().__init__()
         self.text = nn.Linear(lm_dimension, dimension)
         # an orthogonal start keeps the cosines of the language model: training begins at what it knows
         nn.init.orthogonal_(self.text.weight)
         nn.init.zeros_(self.text.bias)
-        self.text_mlp = _mlp(lm_dimension, dimension, zero=True) if text_mlp else None
         self.snp_mlp = _mlp(dimension, dimension, zero=add_rows)
         self.add_rows = add_rows
         self.log_scale = nn.ParameterDict({task: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for task in tasks})
@@ -37,11 +36,7 @@ class Generel(nn.Module):
     def text_vectors(self, lm_vectors: torch.Tensor, residuals: torch.Tensor | None = None) -> torch.Tensor:
         """Project language-model vectors, which must have unit length."""
         projected: torch.Tensor = self.text(lm_vectors)
-        if self.text_mlp is not None:
-            projected = projected + self.text_mlp(lm_vectors)
-        if residuals is not None:
-            projected = projected + residuals
-        return functional.normalize(projected, dim=-1)
+        return functional.normalize(projected if residuals is None else projected + residuals, dim=-1)
 
     def snp_vectors(self, rows: torch.Tensor) -> torch.Tensor:
         """Map table rows (with their block's row added) to the common space."""

@@ -84,26 +84,21 @@ class _Run:
         torch.manual_seed(settings.seed)
         generator = torch.Generator().manual_seed(settings.seed)
         self.data, self.settings = data, settings
+        self.dimension = settings.dimension or vectors.shape[1]
         self.tasks = [task for task in data.tasks if len(task)]
         self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and _fast_bf16())
         self.vectors = vectors.to(torch.bfloat16) if self.bf16 else vectors
-        self.heads = Generel(
-            vectors.shape[1],
-            settings.dimension,
-            [task.name for task in self.tasks],
-            text_mlp=settings.text_mlp,
-            add_rows=settings.warm_start,
-        )
+        self.heads = Generel(vectors.shape[1], self.dimension, [task.name for task in self.tasks], add_rows=settings.warm_start)
         self.random = np.random.default_rng(settings.seed)
-        self.snps = RowTable(len(data.snps), settings.dimension, rate=settings.snp_rate, spread=SNP_SPREAD, generator=generator)
+        self.snps = RowTable(len(data.snps), self.dimension, rate=settings.snp_rate, spread=SNP_SPREAD, generator=generator)
         self.blocks = RowTable(
-            data.n_blocks if settings.block_vectors else 0, settings.dimension, rate=settings.snp_rate, spread=0.0, generator=generator
+            data.n_blocks if settings.block_vectors else 0, self.dimension, rate=settings.snp_rate, spread=0.0, generator=generator
         )
         if settings.warm_start:
             self._warm_up(vectors)
         self.residual_rows = _residual_rows(data) if settings.residuals else np.full(len(data.texts), -1)
         self.residuals = RowTable(
-            int(self.residual_rows.max(initial=-1)) + 1, settings.dimension, rate=settings.residual_rate, spread=0.0, generator=generator
+            int(self.residual_rows.max(initial=-1)) + 1, self.dimension, rate=settings.residual_rate, spread=0.0, generator=generator
         )
         self.optimiser = torch.optim.AdamW(_groups(self.heads, settings.head_decay), lr=settings.head_rate)
         self.known = {task.name: _KnownPositives(task) for task in self.tasks} if settings.mask else {}
@@ -188,13 +183,12 @@ class _Run:
         """Freeze what was learned."""
         state = {name: value.numpy().copy() for name, value in self.heads.state_dict().items()}
         projection = {"weight": state["text.weight"], "bias": state["text.bias"]}
-        projection |= {name.replace("text_mlp", "mlp"): value for name, value in state.items() if name.startswith("text_mlp.")}
         snp_ids, snp_vectors = self._frozen_snps()
         kept = np.flatnonzero(self.residual_rows >= 0)
         return Model(
             encoder_spec=encoder.spec,
             encoder_key=encoder.key,
-            dimension=self.settings.dimension,
+            dimension=self.dimension,
             method="generel",
             projection=projection,
             snp_ids=snp_ids,
@@ -219,7 +213,7 @@ class _Run:
         if len(self.blocks.steps):
             by_block = (blocks >= 0) & (self.blocks.steps[blocks.clamp(min=0)] > 0)
         kept = torch.nonzero(seen | by_block).flatten()
-        vectors = np.empty((len(kept), self.settings.dimension), dtype=np.float16)
+        vectors = np.empty((len(kept), self.dimension), dtype=np.float16)
         for start in range(0, len(kept), 8192):
             ids = kept[start : start + 8192]
             rows = self.snps.rows[ids] * seen[ids].unsqueeze(1)

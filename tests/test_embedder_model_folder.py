@@ -29,8 +29,7 @@ def with_residuals() -> Model:
     random = np.random.default_rng(0)
     return Model(
         encoder_spec=ENCODER.spec, encoder_key=ENCODER.key, dimension=8, method="generel",
-        projection={name: random.normal(size=shape).astype(np.float32) for name, shape in
-                    {"weight": (8, 64), "bias": (8,), "mlp.0.weight": (8, 64), "mlp.0.bias": (8,), "mlp.2.weight": (8, 8), "mlp.2.bias": (8,)}.items()},
+        projection={"weight": random.normal(size=(8, 64)).astype(np.float32), "bias": random.normal(size=8).astype(np.float32)},
         snp_ids=["dbsnp:rs1"], snp_vectors=unit_rows(random.normal(size=(1, 8))), residuals={"a\nb": 0},
         residual_vectors=random.normal(size=(1, 8)).astype(np.float16), description={"settings": {"seed": 1}},
     )  # fmt: skip
@@ -50,11 +49,8 @@ def test_text_vectors_equal_the_torch_heads() -> None:
     from embedder.model import Generel
 
     model = with_residuals()
-    heads = Generel(64, 8, ["gwas"], text_mlp=True)
-    state = {
-        name.replace("mlp.", "text_mlp.") if name.startswith("mlp") else f"text.{name}": torch.from_numpy(a)
-        for name, a in model.projection.items()
-    }
+    heads = Generel(64, 8, ["gwas"])
+    state = {f"text.{name}": torch.from_numpy(array) for name, array in model.projection.items()}
     heads.load_state_dict(state, strict=False)
     lm = unit_rows(ENCODER.encode(["asthma", "a\nb"]))
     with torch.no_grad():
