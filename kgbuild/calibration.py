@@ -40,7 +40,7 @@ __all__ = [
     "gold_pairs",
     "is_never_same",
     "probabilities_out_of_fold",
-    "with_cited",
+    "with_pairs",
 ]
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
@@ -217,7 +217,8 @@ def default_calibration() -> Calibration:
 class GoldPairs:
     """Judged subjects with their candidates: one row per pair in every table.
 
-    `pairs` has, beside the columns of `candidates`, `right` and `exact` (1, 0, or NaN where no curator said).
+    `pairs` has, beside the columns of `candidates`, `right`, `exact` (1, 0, or NaN where no curator said) and `extra` (a
+    candidate for its cross-reference alone: no example of what names say).
     """
 
     subjects: Subjects
@@ -265,7 +266,7 @@ def gold_pairs(
     subjects = Subjects(Names([str(row) for row in range(len(labels))], labels, np.arange(len(labels)), embed(labels)), judged["vocabulary"].tolist())
     pairs = candidates(subjects.names, terms.names, DEPTH + 5, progress=progress)  # five to spare for what is taken out
     if cited is not None:
-        pairs = with_cited(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited)
+        pairs = with_pairs(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited).rename(columns={"asked_for": "cited"})
     pairs = _labelled(pairs, judged, terms)
     features = measure(pairs, subjects, terms)
     citations = None if cited is None else citations_of(pairs, judged["subject_id"].tolist(), terms.names.ids, cited)
@@ -284,7 +285,7 @@ def gold_pairs(
 
 def _judged_subjects(mappings: pd.DataFrame, terms: Terms, same: Mapping[str, frozenset[str]]) -> pd.DataFrame:
     """Give one row per subject as its curators saw it: right, wrong, exact and not exact targets, and its component."""
-    frame = mappings.assign(set=mappings["set"] if "set" in mappings else "")
+    frame = mappings.assign(set=mappings.get("set", default=""))
     frame = frame.drop_duplicates(["set", "vocabulary", "subject_id", "subject_label", "predicate", "object_id", "judged"])
     live = set(terms.names.ids)
     frame = frame[frame["object_id"].isin(live)].reset_index(drop=True)
@@ -328,7 +329,8 @@ def _labelled(pairs: pd.DataFrame, judged: pd.DataFrame, terms: Terms) -> pd.Dat
         stays.append(id_ not in hidden[subject])
     pairs = pairs.assign(right=right, exact=exact, known=known)[np.array(stays, bool)]
     within = pairs.groupby("subject").cumcount() < DEPTH
-    return pairs[within | pairs["equal"] | pairs.get("cited", False)].reset_index(drop=True)
+    found = within | pairs["equal"]
+    return pairs.assign(extra=~found)[found | pairs.get("cited", False)].reset_index(drop=True)
 
 
 def _lexical_twins(names: Names) -> dict[str, frozenset[str]]:
@@ -402,17 +404,17 @@ def cited_codes(xrefs: pd.DataFrame, term_ids: Sequence[str]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def with_cited(pairs: pd.DataFrame, subjects: Names, subject_ids: Sequence[str], terms: Names, cited: pd.DataFrame) -> pd.DataFrame:
-    """Add the terms that cite a subject's code where the search did not find them; `cited` marks every such pair."""
+def with_pairs(pairs: pd.DataFrame, subjects: Names, subject_ids: Sequence[str], terms: Names, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Add (subject_id, object_id) pairs that the search did not find, and measure their names; `asked_for` marks them all."""
     import pandas as pd
 
     rows = pd.DataFrame({"subject_id": subject_ids, "subject": range(len(subject_ids))})
     places = pd.DataFrame({"object_id": terms.ids, "target": range(len(terms.ids))})
-    wanted = rows.merge(cited[["subject_id", "object_id"]], on="subject_id").merge(places, on="object_id")[["subject", "target"]]
-    marked = pairs.merge(wanted.assign(cited=True), on=["subject", "target"], how="outer", indicator=True)
-    marked["cited"] = marked["cited"].notna()
+    asked = rows.merge(wanted[["subject_id", "object_id"]].drop_duplicates(), on="subject_id").merge(places, on="object_id")[["subject", "target"]]
+    marked = pairs.merge(asked.assign(asked_for=True), on=["subject", "target"], how="outer", indicator=True)
+    marked["asked_for"] = marked["asked_for"].notna()
     known, new = marked[marked["_merge"] != "right_only"], marked[marked["_merge"] == "right_only"]
-    frame = pd.concat([known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, cited=True)], ignore_index=True)
+    frame = pd.concat([known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, asked_for=True)], ignore_index=True)
     frame = frame.drop(columns="_merge").astype({"subject_name": int, "target_name": int, "equal": bool, "similarity": np.float32})
     return frame.sort_values(["subject", "similarity", "target"], ascending=[True, False, True]).reset_index(drop=True)
 
@@ -590,7 +592,7 @@ def _thinned(gold: GoldPairs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
     rank = np.rint(np.exp(gold.features["log_rank"].to_numpy())).astype(int)
     far = (rank > _FAR) & ~right
-    kept = np.flatnonzero(rows & (~far | ((subject + rank) % 3 == 0)))
+    kept = np.flatnonzero(rows & ~gold.pairs["extra"].to_numpy() & (~far | ((subject + rank) % 3 == 0)))
     weights = np.where(far, 3.0, 1.0)[kept] * _subject_weights(gold)[subject[kept]]
     return kept, weights
 

@@ -1,353 +1,426 @@
-"""Concepts, candidates and what curators said come in; links with probabilities and decisions go out.
+"""Codes and texts, the target's terms and what curators said in; the table `links` out: best first, each with its evidence.
 
-Curated rows win: a valid one is accepted whatever the cosine, an invalid one blocks its pair. What is predicted is accepted
-from the probability at which, out of fold, the wanted share was right; is for review below that; and only a link that is
-held to be the same thing (`p_same` >= `same_at`) is written as exact, any other accepted one as broad.
+What a curator said wins over what is predicted, and what a curator rejected stays rejected. Predicted links are accepted
+from the probability at which, out of fold, the wanted share of them was right; the next best go to review.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgbuild import tables
-from kgbuild.calibration import Calibration, Embed, default_calibration
+from kgbuild.calibration import DEPTH, NEVER, Calibration, citations_of, cited_codes, equivalents, is_never_same, with_pairs
 from kgbuild.features import Subjects, Terms, measure
 from kgbuild.neighbours import Names, candidates
-from kgbuild.vocabulary import VOCABULARIES
+from kgbuild.vocabulary import VOCABULARIES, text_id
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["NO_TERM", "VERSION", "Judge", "link", "map_texts", "read_subjects", "read_terms"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
 VERSION = 1
-PHENOTYPE_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
-REVIEW_FROM = 0.2  # p_target below which a candidate is not worth a person's time
-SUBJECTS_AT_A_TIME = 20_000  # features of more would not fit into memory
-_SHOWN = (
-    "similarity",
-    "equal",
-    "tfidf",
-    "gap",
-    "subject_covered",
-    "target_covered",
-    "conflicts",
-    "residual_subject",
-    "qualifiers_of_subject",
-)
-_CURATED = "semapv:ManualMappingCuration"
-# what curators say, strongest first: where two speak of one pair, the stronger stands
-_STRENGTH = ("exact", "narrow", "broad", "close", "unspecified")
+Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
+Progress = Callable[[str, int, int], None]
 
+# https://mapping-commons.github.io/semantic-mapping-vocabulary/
+JUSTIFICATIONS: dict[str, str] = {
+    "curated": "semapv:ManualMappingCuration",
+    "replaced": "semapv:MappingChaining",
+    "cross_reference": "semapv:BackgroundKnowledgeBasedMatching",
+    "lexical": "semapv:LexicalMatching",
+    "similarity": "semapv:SemanticSimilarityThresholdMatching",
+}
+NO_TERM = "sssom:NoTermFound"
+LINKED_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
-@dataclass(frozen=True)
-class Judge:
-    """Everything that turns a candidate into a decision.
-
-    Args:
-        calibration: None: nothing is known of this encoder's cosines, so links go to review unless the names are equal.
-        precision: Wanted share of right ones among accepted links.
-        same_at: p_same from which a link is written as exact.
-        top_k: Candidates that are kept of each subject.
-        keep_from: p_target below which a candidate that is not the first is not kept.
-    """
-
-    calibration: Calibration | None
-    precision: float = 0.95
-    same_at: float = 0.9
-    top_k: int = 10
-    keep_from: float = 0.02
-
-
-# ---------------------------------------------------------------- what is linked to what
-
-
-def read_terms(tables_dir: Path, embed: Embed, *, target: str = "efo") -> Terms:
-    """Read the live classes of the target vocabulary, with every name."""
-    concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary", "kind", "obsolete"]).to_pandas()
-    concepts = concepts[(concepts["vocabulary"] == target) & ~concepts["obsolete"]].sort_values("id")
-    relations = tables.read(tables_dir, "relations", ["subject_id", "predicate", "object_id"]).to_pandas()
-    is_a = relations[relations["predicate"] == "IS_A"]
-    parents = list(zip(is_a["subject_id"], is_a["object_id"], strict=True))
-    return Terms(_names_of(tables_dir, concepts["id"].tolist(), embed), concepts["kind"].tolist(), parents)
-
-
-def read_subjects(tables_dir: Path, embed: Embed, *, target: str = "efo") -> Subjects:
-    """Read the live phenotypes of every other vocabulary."""
-    concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary", "kind", "obsolete"]).to_pandas()
-    wanted = (concepts["vocabulary"] != target) & ~concepts["obsolete"] & concepts["kind"].isin(PHENOTYPE_KINDS)
-    concepts = concepts[wanted].sort_values("id")
-    return Subjects(_names_of(tables_dir, concepts["id"].tolist(), embed), concepts["vocabulary"].tolist())
-
-
-def _names_of(tables_dir: Path, ids: list[str], embed: Embed) -> Names:
-    """Give every name of some concepts, labels first, in a stable order."""
-    names = tables.read(tables_dir, "names", ["concept_id", "name", "role"]).to_pandas()
-    names = names[names["concept_id"].isin(set(ids))]
-    order = names["role"].map({"label": 0, "synonym": 1}).fillna(2)
-    names = names.assign(order=order).sort_values(["concept_id", "order", "name"]).drop_duplicates(["concept_id", "name"])
-    row = {id_: place for place, id_ in enumerate(ids)}
-    texts = names["name"].tolist()
-    return Names(ids, texts, np.array([row[id_] for id_ in names["concept_id"]], dtype=np.int64), embed(texts))
-
-
-# ---------------------------------------------------------------- linking
+_PORTION = 20_000  # subjects at a time: 400,000 pairs with their features take 150 MB
+_REVIEW_AT, _REVIEWED = 0.1, 3  # worth a person's look: this probable, and among so many
+_SAME_AT = 0.5  # p_same from which a link is written as exact
+_NONE_AT = 0.2  # below this best p_target, "none of these" is the better answer
+_AGREE_AT = 0.6  # cosine from which names agree enough to trust a one-to-one cross-reference, or to look at uncalibrated
+_GROUP = "primekg.group:"  # a grouped node is broader than each of what it groups
+_SHOWN = ("gap", "tfidf", "label_tfidf", "subject_covered", "target_covered", "conflicts", "qualifiers_of_subject", "qualifiers_of_target", "residual_subject")
 
 
 def link(
     subjects: Subjects,
     terms: Terms,
-    judge: Judge,
     *,
-    mappings: pd.DataFrame | None = None,
-    xrefs: pd.DataFrame | None = None,
+    mappings: pd.DataFrame,
+    xrefs: pd.DataFrame,
+    calibration: Calibration | None,
+    precision: float = 0.95,
+    top_k: int = 10,
     progress: Progress | None = None,
 ) -> pa.Table:
-    """Link every subject to the target terms.
+    """Link every subject to its best terms.
+
+    What is known elsewhere of a subject that `mappings` keeps for evaluation is hidden from its links.
 
     Args:
-        subjects: What is to be linked.
-        terms: The target vocabulary.
-        judge: How to decide.
-        mappings: Rows of the table `mappings`; those whose `use` is `fit` are what curators said.
-        xrefs: Rows of the table `xrefs`; an id that another replaced is the same thing.
-
-    Returns:
-        The table `links`: curated rows first, then candidates by p_target.
+        mappings: Rows of the table of that name.
+        xrefs: Rows of the table of that name.
+        calibration: None: no probabilities; only lexically equal names are accepted.
+        precision: Wanted share of right ones among accepted predicted links.
+        top_k: Links kept for each subject; what curators said is kept beyond.
     """
-    import pandas as pd
-
-    parts = [_predicted(part, subjects, terms) for part in _candidates(subjects, terms, judge, progress)]
-    predicted = (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*tables.TABLES["links"].column_names, "p_exact", "equal"])
-    )
-    known = set(subjects.names.ids)
-    curated = _curated(mappings, predicted, known, set(terms.names.ids), judge.same_at)
-    replaced = _replaced(xrefs, known, set(terms.names.ids))
-    said = pd.concat([curated, replaced], ignore_index=True).drop_duplicates(["subject_id", "object_id"])
-    predicted = _give_way(predicted, said)
-    rows = pd.concat([part for part in (said, predicted) if len(part)], ignore_index=True) if len(said) or len(predicted) else predicted
-    rows = (
-        rows.sort_values(["subject_id", "first", "p_target", "similarity", "object_id"], ascending=[True, False, False, False, True])
-        if len(rows)
-        else rows
-    )
-    rows["rank"] = rows.groupby("subject_id").cumcount() + 1 if len(rows) else []
-    return tables.from_rows("links", (_plain(row) for row in rows[tables.TABLES["links"].column_names].itertuples(index=False)))
-
-
-def _plain(row: Sequence[Any]) -> list[Any]:
-    return [None if isinstance(value, float) and value != value else value for value in row]
-
-
-def _candidates(subjects: Subjects, terms: Terms, judge: Judge, progress: Progress | None) -> Iterator[pd.DataFrame]:
-    """Find and judge candidates, some thousand subjects at a time, with the features that are shown."""
-    n = len(subjects.names.ids)
-    for start in range(0, n, SUBJECTS_AT_A_TIME):
-        rows = np.arange(start, min(n, start + SUBJECTS_AT_A_TIME))
-        part = Subjects(subjects.names.of(rows), [subjects.vocabularies[row] for row in rows])
+    hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
+    curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
+    known = _Known(curated, _visible(cited_codes(xrefs, terms.names.ids), hidden), _visible(_chained(xrefs, subjects, terms), hidden))
+    parts, n = [], len(subjects.names.ids)
+    for start in range(0, n, _PORTION):
+        rows = np.arange(start, min(start + _PORTION, n))
+        portion = Subjects(subjects.names.of(rows), [subjects.vocabularies[row] for row in rows])
+        scored = _scored(portion, terms, known, calibration)
+        decided = _decided(scored, portion, calibration, precision)
+        parts.append(_as_table(_kept(decided, top_k), portion, terms))
         if progress:
-            progress("linking", start, n)
-        found = _judged(part, terms, judge)
-        yield found.assign(subject=found["subject"] + start)
-    if progress:
-        progress("linking", n, n)
+            progress("linking", min(start + _PORTION, n), n)
+    return tables.concatenate("links", parts)
 
 
-def _judged(subjects: Subjects, terms: Terms, judge: Judge) -> pd.DataFrame:
-    """Judge the candidates of some subjects: best first, at most top_k each."""
+class _Known:
+    """What is known of pairs beside their names: curators' words, terms that cite codes, ids that were replaced."""
+
+    def __init__(self, curated: pd.DataFrame, cited: pd.DataFrame, chained: pd.DataFrame) -> None:
+        self.curated, self.cited, self.chained = curated, cited, chained
+
+    def pairs(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.concat([frame[["subject_id", "object_id"]] for frame in (self.curated, self.cited, self.chained)]).drop_duplicates()
+
+
+def _visible(frame: pd.DataFrame, hidden: set[str]) -> pd.DataFrame:
+    return frame[~frame["subject_id"].isin(hidden)].reset_index(drop=True)
+
+
+def _curated(mappings: pd.DataFrame) -> pd.DataFrame:
+    """Give one row per curated pair: the most telling predicate, whether some curator rejected it, and the rows that say so."""
     import pandas as pd
 
-    pairs = candidates(subjects.names, terms.names, max(20, judge.top_k))  # the fit was made with twenty competing
+    columns = ["subject_id", "object_id", "curated", "rejected", "cited_rows"]
+    rows = []
+    for (subject, object_), group in mappings.sort_values(["source", "line"]).groupby(["subject_id", "object_id"], sort=True):
+        valid = set(group.loc[group["judged"] == "valid", "predicate"])
+        predicate = next((p for p in ("exact", "broad", "narrow", "close", "unspecified") if p in valid), "")
+        where = tuple(f"{source}:{line}" for source, line in zip(group["source"], group["line"], strict=True))
+        rows.append((subject, object_, predicate, "invalid" in set(group["judged"]), where))
+    return pd.DataFrame(rows, columns=columns).astype({"rejected": bool})
+
+
+def _chained(xrefs: pd.DataFrame, subjects: Subjects, terms: Terms) -> pd.DataFrame:
+    """List subjects whose id a term replaced, or that replaced a term's: the same thing under two ids."""
+    import pandas as pd
+
+    same, live = equivalents(xrefs), set(terms.names.ids)
+    pairs = [(id_, other) for id_ in subjects.names.ids if id_ in same and id_ not in live for other in sorted(same[id_] & live)]
+    return pd.DataFrame(pairs, columns=["subject_id", "object_id"], dtype=object)
+
+
+def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibration | None) -> pd.DataFrame:
+    """Give candidate pairs with features, probabilities and what is known of them."""
+    import pandas as pd
+
+    ids, term_ids = subjects.names.ids, terms.names.ids
+    pairs = candidates(subjects.names, terms.names, DEPTH)
+    pairs = with_pairs(pairs, subjects.names, ids, terms.names, known.pairs())
     features = measure(pairs, subjects, terms)
-    vocabularies = np.array(subjects.vocabularies, dtype=object)[pairs["subject"].to_numpy()]
-    shown = features[[name for name in _SHOWN if name != "similarity"]].add_prefix("_")
-    frame = pd.concat([pairs.reset_index(drop=True), shown.reset_index(drop=True)], axis=1)
-    equal = frame["equal"].to_numpy()
-    fit = judge.calibration
-    names_alone = (fit or default_calibration()).p_exact(features)
-    if fit is None:  # cosines of an unknown encoder say nothing sure; equal names do
-        frame["p_target"], frame["p_same"] = np.nan, np.where(equal, names_alone, np.nan)
-        frame["calibration"] = "uncalibrated"
-        threshold = np.full(len(frame), 2.0)
-    else:
-        frame["p_target"] = fit.p_target(features, vocabularies)
-        frame["p_same"] = frame["p_target"] * names_alone
-        by_vocabulary = {v: (fit.name_for(v), fit.threshold(v, judge.precision)) for v in set(subjects.vocabularies)}
-        frame["calibration"] = [by_vocabulary[v][0] for v in vocabularies]
-        threshold = np.array([by_vocabulary[v][1] for v in vocabularies], dtype=float)
-    frame["p_exact"] = names_alone
-    frame["threshold"] = threshold
-    frame = frame.sort_values(["subject", "p_target", "equal", "similarity", "target"], ascending=[True, False, False, False, True])
-    frame["rank"] = frame.groupby("subject").cumcount() + 1
-    frame = frame[(frame["rank"] == 1) | ((frame["rank"] <= judge.top_k) & (frame["p_target"].fillna(1.0) >= judge.keep_from))]
-    frame["decision"] = _decisions(frame, calibrated=fit is not None)
-    same = (frame["p_same"] >= judge.same_at) & (frame["rank"] == 1)
-    frame["predicate"] = np.where(same, "exact", "broad")
-    frame["matched_name"] = [terms.names.texts[row] for row in frame["target_name"]]
+    citations = citations_of(pairs, ids, term_ids, known.cited)
+    vocabularies = np.array(subjects.vocabularies, dtype=object)[pairs["subject"]]
+    frame = pairs.assign(subject_id=np.array(ids, dtype=object)[pairs["subject"]], object_id=np.array(term_ids, dtype=object)[pairs["target"]])
+    frame = frame.assign(vocabulary=vocabularies, one_to_one=citations["cited_one_to_one"], cited=citations["cited"], never=is_never_same(features))
+    frame["kind"] = np.array(terms.kinds, dtype=object)[pairs["target"]]
+    frame["p_target"] = np.nan if calibration is None else calibration.p_target(pairs, features, vocabularies, citations)
+    frame["p_exact"] = np.nan if calibration is None else calibration.p_exact(features)
+    is_group = frame["subject_id"].str.startswith(_GROUP)
+    frame["p_exact"] = frame["p_exact"].mask(is_group, np.minimum(frame["p_exact"], NEVER))
+    frame["never"] |= is_group
+    frame = pd.concat([frame, features[[name for name in _SHOWN if name not in frame]]], axis=1)
+    frame = frame.merge(known.curated, on=["subject_id", "object_id"], how="left")
+    frame["curated"], frame["rejected"] = frame["curated"].fillna("").astype(str), frame["rejected"].eq(True)
+    chained = set(zip(known.chained["subject_id"], known.chained["object_id"], strict=True))
+    frame["chained"] = [pair in chained for pair in zip(frame["subject_id"], frame["object_id"], strict=True)] if chained else False
     return frame
 
 
-def _decisions(frame: pd.DataFrame, *, calibrated: bool) -> np.ndarray:
-    """Accept, review or reject; only the first candidate is accepted."""
-    first = (frame["rank"] == 1).to_numpy()
-    if not calibrated:
-        return np.where(first & frame["equal"].to_numpy(), "accept", "review")
-    p = frame["p_target"].to_numpy()
-    return np.where(first & (p >= frame["threshold"].to_numpy()), "accept", np.where(p >= REVIEW_FROM, "review", "reject"))
+def _decided(frame: pd.DataFrame, subjects: Subjects, calibration: Calibration | None, precision: float) -> pd.DataFrame:
+    """Order the candidates of each subject and decide on each."""
+    frame = frame.assign(p_same=frame["p_target"] * frame["p_exact"])
+    frame = _ordered(_predicted(frame, calibration, precision), calibration is not None)
+    frame["calibration"] = _calibration_names(frame, calibration)
+    frame = _with_one_to_one(frame)
+    frame = _with_chained(frame)
+    return _with_curated(frame)
 
 
-def _predicted(frame: pd.DataFrame, subjects: Subjects, terms: Terms) -> pd.DataFrame:
-    """Spell judged candidates as rows of the table `links`."""
-    lexical = frame["equal"].to_numpy()
-    made = frame[
-        ["rank", "predicate", "similarity", "p_target", "p_same", "decision", "matched_name", "calibration", "p_exact", "equal"]
-    ].copy()
-    made["subject_id"] = [subjects.names.ids[row] for row in frame["subject"]]
-    made["object_id"] = [terms.names.ids[row] for row in frame["target"]]
-    made["justification"] = np.where(lexical, "semapv:LexicalMatching", "semapv:SemanticSimilarityThresholdMatching")
-    shown = [name for name in _SHOWN if name != "similarity"]
-    values = frame[[f"_{name}" for name in shown]].to_numpy()
-    made["evidence"] = [[f"{name}={value:.3g}" for name, value in zip(shown, row, strict=True) if value] for row in values]
-    made["first"] = False
-    return made
+def _calibration_names(frame: pd.DataFrame, calibration: Calibration | None) -> Any:
+    names = {v: calibration.name_for(v) if calibration else "uncalibrated" for v in set(frame["vocabulary"])}
+    return frame["vocabulary"].map(names)
 
 
-def _curated(mappings: pd.DataFrame | None, predicted: pd.DataFrame, subjects: set[str], terms: set[str], same_at: float) -> pd.DataFrame:
-    """Spell what curators said as links. Where they did not say how the two relate, names decide whether they are the same."""
-    import pandas as pd
+def _ordered(frame: pd.DataFrame, calibrated: bool) -> pd.DataFrame:
+    """Sort by probability (else equal names first, then cosine); a disease wins a tie for a code."""
+    coded = frame["vocabulary"].map({key: v.coded for key, v in VOCABULARIES.items()}).eq(True)
+    frame = frame.assign(preferred=coded & (frame["kind"] == "Disease"))
+    keys = ["p_target"] if calibrated else ["equal", "preferred", "similarity"]
+    by = ["subject", *keys, "preferred", "similarity", "object_id"] if calibrated else ["subject", *keys, "object_id"]
+    frame = frame.sort_values(by, ascending=[True, *([False] * (len(by) - 2)), True]).reset_index(drop=True)
+    return frame.assign(place=frame.groupby("subject").cumcount())
 
-    columns = [*tables.TABLES["links"].column_names, "first"]
-    if mappings is None or not len(mappings):
-        return pd.DataFrame(columns=columns)
-    rows = mappings[(mappings["use"] == "fit") & mappings["subject_id"].isin(subjects) & mappings["object_id"].isin(terms)].copy()
-    rows["evidence"] = rows["source"].astype(str) + ":" + rows["line"].astype(str)
-    rows["strength"] = rows["predicate"].map({name: n for n, name in enumerate(_STRENGTH)}).fillna(len(_STRENGTH))
-    rows = rows.sort_values(
-        ["subject_id", "object_id", "judged", "strength", "source", "line"], ascending=[True, True, False, True, True, True]
+
+def _predicted(frame: pd.DataFrame, calibration: Calibration | None, precision: float) -> pd.DataFrame:
+    frame = _ordered(frame, calibration is not None)
+    first = frame["place"] < _REVIEWED
+    if calibration is None:
+        accepted = frame["equal"] & (frame["place"] == 0) & ~frame["never"]
+        review = first & ((frame["similarity"] >= _AGREE_AT) | frame["equal"])
+        same = accepted
+    else:
+        thresholds = {v: calibration.threshold(v, precision) for v in set(frame["vocabulary"])}
+        accepted = frame["p_target"] >= frame["vocabulary"].map(thresholds).astype(float)
+        review = first & (frame["p_target"] >= _REVIEW_AT)
+        same = frame["p_same"] >= _SAME_AT
+    broad = accepted | ((frame["p_target"] >= 0.5) & (frame["p_exact"] < 0.5))
+    return frame.assign(
+        decision=np.select([accepted, review], ["accept", "review"], "reject"),
+        predicate=np.select([same, broad], ["exact", "broad"], "close"),
+        justification=np.where(frame["equal"], JUSTIFICATIONS["lexical"], JUSTIFICATIONS["similarity"]),
     )
-    rows["evidence"] = rows.groupby(["subject_id", "object_id", "judged"])["evidence"].transform(lambda of_pair: "\x1f".join(of_pair))
-    rows = rows.drop_duplicates(["subject_id", "object_id"])  # valid before invalid: a rejection blocks where nobody disagrees
-    measured = predicted[["subject_id", "object_id", "similarity", "p_exact", "matched_name"]]
-    rows = rows.merge(measured, on=["subject_id", "object_id"], how="left")
-    valid = (rows["judged"] == "valid").to_numpy()
-    stated = rows["predicate"].to_numpy()
-    p_exact = rows["p_exact"].to_numpy(float)
-    open_ = stated == "unspecified"
-    rows["p_same"] = np.where(~valid, 0.0, np.where(stated == "exact", 1.0, np.where(open_, p_exact, 0.0)))
-    predicate = np.where(open_, np.where(np.nan_to_num(p_exact) >= same_at, "exact", "broad"), stated)
-    rows["predicate"] = np.where(valid, predicate, "not")
-    rows["p_target"] = valid.astype(float)
-    rows["decision"] = np.where(valid, "accept", "reject")
-    rows["evidence"] = [text.split("\x1f") for text in rows["evidence"]]
-    rows["matched_name"] = rows["matched_name"].fillna("")
-    return rows.assign(rank=1, justification=_CURATED, calibration="curated", first=True)[columns]
 
 
-def _replaced(xrefs: pd.DataFrame | None, subjects: set[str], terms: set[str]) -> pd.DataFrame:
-    """Link an id to the class that it replaced, or that replaced it: one thing under two ids."""
-    import pandas as pd
-
-    columns = [*tables.TABLES["links"].column_names, "first"]
-    if xrefs is None or not len(xrefs):
-        return pd.DataFrame(columns=columns)
-    rows = xrefs[xrefs["predicate"] == "replaced_by"]
-    forward = rows[rows["subject_id"].isin(subjects) & rows["object_id"].isin(terms)][["subject_id", "object_id", "source", "line"]]
-    back = rows[rows["object_id"].isin(subjects) & rows["subject_id"].isin(terms)]
-    back = back.rename(columns={"subject_id": "object_id", "object_id": "subject_id"})[["subject_id", "object_id", "source", "line"]]
-    made = pd.concat([forward, back], ignore_index=True).sort_values(["subject_id", "object_id"]).drop_duplicates("subject_id")
-    evidence = [[f"{source}:{line}"] for source, line in zip(made["source"], made["line"], strict=True)]
-    return made.assign(
-        rank=1, predicate="exact", similarity=np.nan, p_target=1.0, p_same=1.0, decision="accept", justification="semapv:MappingChaining",
-        matched_name="", calibration="replaced_by", evidence=evidence, first=True,
-    )[columns]  # fmt: skip
+def _with_one_to_one(frame: pd.DataFrame) -> pd.DataFrame:
+    """Accept a term that cites the code, alone and no other of its vocabulary, where the names agree; two ontologies need not."""
+    ontology = ~frame["vocabulary"].isin([key for key, v in VOCABULARIES.items() if v.prefix and key not in {"mondo", "doid"}])
+    same_ontology = frame["one_to_one"] & ontology & ~frame["subject_id"].str.startswith(_GROUP)
+    agreeing = frame["one_to_one"] & ~ontology & ~frame["never"] & (frame["similarity"] >= _AGREE_AT)
+    exact = same_ontology | (agreeing & ~(frame["p_exact"] < 0.5) & ~frame["p_target"].isna())
+    frame["justification"] = frame["justification"].mask(same_ontology | agreeing, JUSTIFICATIONS["cross_reference"])
+    frame["predicate"] = frame["predicate"].mask(exact, "exact")
+    frame["decision"] = frame["decision"].mask(exact, "accept").mask(agreeing & (frame["decision"] == "reject"), "review")
+    return _certain(frame, same_ontology)
 
 
-def _give_way(predicted: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
-    """Drop predicted links of pairs that were judged; a subject with a curated target keeps the others at most for review."""
-    import pandas as pd
+def _with_chained(frame: pd.DataFrame) -> pd.DataFrame:
+    chained = frame["chained"].astype(bool)
+    frame["justification"] = frame["justification"].mask(chained, JUSTIFICATIONS["replaced"])
+    frame["predicate"], frame["decision"] = frame["predicate"].mask(chained, "exact"), frame["decision"].mask(chained, "accept")
+    return _certain(frame, chained)
 
-    if not len(said) or not len(predicted):
-        return predicted
-    judged = pd.MultiIndex.from_frame(said[["subject_id", "object_id"]])
-    left = predicted[~pd.MultiIndex.from_frame(predicted[["subject_id", "object_id"]]).isin(judged)].copy()
-    settled = left["subject_id"].isin(set(said.loc[said["decision"] == "accept", "subject_id"]))
-    left.loc[settled & (left["decision"] == "accept"), "decision"] = "review"
-    return left
+
+def _certain(frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
+    for name in ("p_target", "p_same"):
+        frame[name] = frame[name].mask(rows, 1.0)
+    return frame
+
+
+def _with_curated(frame: pd.DataFrame) -> pd.DataFrame:
+    """Let curators overrule: what they said is accepted, what they rejected blocked; the rest of such a subject is for review."""
+    said, refused = frame["curated"] != "", frame["rejected"] & (frame["curated"] == "")
+    told = frame.groupby("subject")["curated"].transform(lambda column: (column != "").any()).astype(bool)
+    frame["decision"] = frame["decision"].mask(told & ~said & (frame["decision"] == "accept"), "review")
+    exact = frame["curated"].eq("exact")
+    open_ = frame["curated"].isin(["unspecified", "close"])  # filed there, and nobody said whether it is the same
+    p_exact = frame["p_exact"].fillna((frame["equal"] & ~frame["never"]).astype(float))
+    p_same = np.select([exact, open_], [1.0, p_exact], 0.0)
+    frame["p_same"] = frame["p_same"].mask(said | refused, p_same)
+    frame["p_target"] = frame["p_target"].mask(said, 1.0).mask(refused, 0.0)
+    named = np.select([open_ & (p_exact >= _SAME_AT), open_], ["exact", "broad"], frame["curated"])
+    frame["predicate"] = frame["predicate"].mask(said, named).mask(refused, "not")
+    frame["decision"] = frame["decision"].mask(said, np.where(frame["rejected"], "review", "accept")).mask(refused, "reject")
+    frame["justification"] = frame["justification"].mask(said | refused, JUSTIFICATIONS["curated"])
+    frame["calibration"] = frame["calibration"].mask(said | refused, "curated")
+    return frame.assign(spoken=said | refused, said=said)
+
+
+def _kept(frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """Number the links of each subject, curated ones first, and keep the best; what curators said stays, and what is accepted."""
+    frame = frame.assign(later=~frame["said"], none=frame["p_target"].isna())
+    frame["sorting"] = np.where(frame["none"], -frame["place"], -frame["p_target"].fillna(0.0))
+    accepted = frame["decision"] != "accept"
+    frame = frame.assign(not_accepted=accepted).sort_values(["subject", "later", "sorting", "place"] if not frame["none"].any() else ["subject", "later", "not_accepted", "place"])
+    frame = frame.assign(rank=frame.groupby("subject").cumcount() + 1)
+    return frame[(frame["rank"] <= top_k) | frame["spoken"] | (frame["decision"] == "accept")].reset_index(drop=True)
+
+
+def _as_table(frame: pd.DataFrame, subjects: Subjects, terms: Terms) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {name: frame[name] for name in ("subject_id", "object_id", "rank", "predicate", "decision", "justification", "calibration")}
+    columns |= {name: frame[name].astype(float).round(6) for name in ("similarity", "p_target", "p_same")}
+    columns["matched_name"] = np.array(terms.names.texts, dtype=object)[frame["target_name"]]
+    columns["evidence"] = _evidence(frame)
+    expected = tables.schema("links")
+    arrays = [pa.array(columns[name], type=expected.field(name).type, from_pandas=True) for name in expected.names]
+    return pa.Table.from_arrays(arrays, schema=expected)
+
+
+def _evidence(frame: pd.DataFrame) -> list[list[str]]:
+    """Say what speaks for and against each link that is not simply rejected: curated rows, then the features that are not 0."""
+    told = frame["cited_rows"].tolist()
+    shown = frame["decision"].ne("reject").to_numpy()
+    cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "cited") if name in frame}
+    evidence: list[list[str]] = []
+    for row, rows in enumerate(told):
+        lines = list(rows) if isinstance(rows, tuple) else []
+        if shown[row]:
+            lines += [f"{name}={column[row]:.3g}" for name, column in cells.items() if column[row]]
+        evidence.append(lines)
+    return evidence
 
 
 # ---------------------------------------------------------------- a person's own list
 
-NO_TERM = "sssom:NoTermFound"
-
 
 def map_texts(
     texts: Sequence[str],
-    subject_ids: Sequence[str],
-    vocabularies: Sequence[str],
     terms: Terms,
     embed: Embed,
-    judge: Judge,
     *,
-    known: pa.Table | None = None,
-) -> pa.Table:
-    """Map texts to the target vocabulary: rows of the table `links`, best first, at most top_k of each text.
-
-    A text whose first candidate is not worth a look gets one more row, last: NO_TERM, with p_target and p_same the probability
-    that none of the candidates is right.
+    codes: Sequence[str | None] | None = None,
+    mappings: pd.DataFrame | None = None,
+    xrefs: pd.DataFrame | None = None,
+    calibration: Calibration | None = None,
+    precision: float = 0.95,
+    top_k: int = 10,
+) -> list[dict[str, Any]]:
+    """Map a person's own texts: for each, in their order, the best terms as SSSOM fields; "none of these" is an answer too.
 
     Args:
-        texts: What is to be mapped, each once per subject.
-        subject_ids: An id for each text.
-        vocabularies: The vocabulary of each, for its calibration; an unknown one counts as free text.
-        terms: The target vocabulary.
-        embed: Texts to unit vectors.
-        judge: How to decide.
-        known: Rows of the table `links` of a workspace: what curators said of the codes among `subject_ids` goes before.
+        codes: A CURIE per text, or None; what curators and cross-references say of it counts.
+        mappings: Curated rows that may speak for a code or a text (those for evaluation stay silent).
+        xrefs: Cross-references of the terms.
+        calibration: None: no probabilities.
     """
+    ids = [code or text_id(text) for text, code in zip(texts, codes or [None] * len(texts), strict=True)]
+    first = {(id_, text): row for row, (id_, text) in reversed(list(enumerate(zip(ids, texts, strict=True))))}
+    rows = sorted(first.values())
+    # two rows of one code with different texts are two subjects: each is known by its place
+    names = Names([ids[row] for row in rows], [texts[row] for row in rows], np.arange(len(rows)), embed([texts[row] for row in rows]))
+    subjects = Subjects(names, [_vocabulary_of(ids[row]) for row in rows])
+    known = _known_to(mappings, xrefs, terms)
+    decided = _kept(_decided(_scored(subjects, terms, known, calibration), subjects, calibration, precision), top_k)
+    labels = np.array(terms.names.texts, dtype=object)[terms.label_rows] if terms.names.ids else np.zeros(0, object)
+    answers: dict[tuple[str, str], list[dict[str, Any]]] = {(ids[row], texts[row]): [] for row in rows}
+    for record in decided.to_dict("records"):
+        key = (ids[rows[record["subject"]]], texts[rows[record["subject"]]])
+        if record["rank"] <= top_k:
+            answers[key].append(_answer(key, record, str(labels[record["target"]])))
+    return [answer for key in zip(ids, texts, strict=True) for answer in _with_none(key, answers[key], calibration)]
+
+
+def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, terms: Terms) -> _Known:
     import pandas as pd
 
-    names = Names(list(subject_ids), list(texts), np.arange(len(texts)), embed(list(texts)))
-    subjects = Subjects(names, [v if v in VOCABULARIES else "text" for v in vocabularies])
-    parts = [_predicted(part, subjects, terms) for part in _candidates(subjects, terms, judge, None)]
-    if not parts:
-        return tables.empty("links")
-    rows = pd.concat(parts, ignore_index=True)
-    rows["order"] = 1
-    said = _known_rows(known, set(subject_ids), set(terms.names.ids))
-    rows = pd.concat([part for part in (said, _give_way(rows, said), _nothing_found(rows, said)) if len(part)], ignore_index=True)
-    place = {id_: n for n, id_ in enumerate(subject_ids)}
-    rows["place"] = rows["subject_id"].map(place)
-    rows = rows.sort_values(["place", "order", "p_target", "similarity", "object_id"], ascending=[True, True, False, False, True])
-    rows["rank"] = rows.groupby("place").cumcount() + 1
-    rows = rows[(rows["rank"] <= judge.top_k) | (rows["object_id"] == NO_TERM)]
-    return tables.from_rows("links", (_plain(row) for row in rows[tables.TABLES["links"].column_names].itertuples(index=False)))
+    empty = pd.DataFrame({name: pd.Series(dtype=object) for name in ("subject_id", "object_id", "predicate")})
+    xrefs = empty if xrefs is None else xrefs
+    if mappings is None:
+        curated = _curated(empty.assign(use="", judged="", source="", line=0))
+        hidden: set[str] = set()
+    else:
+        hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
+        curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
+    return _Known(curated, _visible(cited_codes(xrefs, terms.names.ids), hidden), empty[["subject_id", "object_id"]])
 
 
-def _known_rows(known: pa.Table | None, subjects: set[str], terms: set[str]) -> pd.DataFrame:
+def _vocabulary_of(id_: str) -> str:
+    prefix = id_.partition(":")[0]
+    return next((key for key, v in VOCABULARIES.items() if v.prefix == prefix), "text")
+
+
+_SKOS = {"exact": "skos:exactMatch", "broad": "skos:broadMatch", "narrow": "skos:narrowMatch", "close": "skos:closeMatch", "not": "skos:exactMatch"}
+
+
+def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Spell one link as SSSOM fields; the confidence is that of the predicate that is written."""
+    p_target, p_same = (None if np.isnan(record[name]) else round(float(record[name]), 6) for name in ("p_target", "p_same"))
+    of = {"exact": p_same, "close": p_target}
+    differing = None if p_target is None or p_same is None else round(max(p_target - p_same, 0.0), 6)
+    return {
+        "subject_id": key[0],
+        "subject_label": key[1],
+        "predicate_id": _SKOS[record["predicate"]],
+        "predicate_modifier": "Not" if record["predicate"] == "not" else None,
+        "object_id": record["object_id"],
+        "object_label": label,
+        "mapping_justification": record["justification"],
+        "confidence": None if record["calibration"] == "curated" else of.get(record["predicate"], differing),
+        "similarity_score": round(float(np.clip(record["similarity"], 0, 1)), 6),
+        "p_target": p_target,
+        "p_same": p_same,
+        "decision": record["decision"],
+        "calibration": record["calibration"],
+    }
+
+
+def _with_none(key: tuple[str, str], answers: list[dict[str, Any]], calibration: Calibration | None) -> Iterable[dict[str, Any]]:
+    """Put "none of these" first where no candidate is likely enough; its confidence is what the best of them leaves."""
+    best = max((answer["p_target"] or 0.0 for answer in answers), default=0.0)
+    alike = max((answer["similarity_score"] for answer in answers), default=0.0)
+    unlikely = best < _NONE_AT if calibration else alike < _AGREE_AT
+    if any(answer["decision"] == "accept" for answer in answers) or not unlikely:
+        return answers
+    none = {
+        "subject_id": key[0],
+        "subject_label": key[1],
+        "predicate_id": _SKOS["close"],
+        "predicate_modifier": None,
+        "object_id": NO_TERM,
+        "object_label": None,
+        "mapping_justification": JUSTIFICATIONS["similarity"],
+        "confidence": round(1 - best, 6) if calibration else None,
+        "similarity_score": None,
+        "p_target": None,
+        "p_same": None,
+        "decision": "review",
+        "calibration": answers[0]["calibration"] if answers else "uncalibrated",
+    }
+    return [none, *answers]
+
+
+# ---------------------------------------------------------------- from tables
+
+
+def read_terms(tables_dir: Any, embed: Embed, *, target: str = "efo") -> Terms:
+    """Read the live, nameable terms of the target vocabulary, their names and their hierarchy."""
+    concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary", "kind", "obsolete"]).to_pandas()
+    concepts = concepts[(concepts["vocabulary"] == target) & ~concepts["obsolete"]].drop_duplicates("id")
+    names = _read_names(tables_dir, concepts["id"].tolist(), embed)
+    relations = tables.read(tables_dir, "relations", ["subject_id", "predicate", "object_id"])
+    return Terms(names, concepts["kind"].tolist(), _parents(relations, set(concepts["id"])))
+
+
+def read_subjects(tables_dir: Any, embed: Embed, *, target: str = "efo") -> Subjects:
+    """Read the live concepts that are to be linked: phenotypes of every other vocabulary."""
+    concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary", "kind", "obsolete"]).to_pandas()
+    wanted = (concepts["vocabulary"] != target) & ~concepts["obsolete"] & concepts["kind"].isin(LINKED_KINDS)
+    targets = set(concepts.loc[(concepts["vocabulary"] == target) & ~concepts["obsolete"], "id"])
+    concepts = concepts[wanted & ~concepts["id"].isin(targets)].drop_duplicates("id")
+    return Subjects(_read_names(tables_dir, concepts["id"].tolist(), embed), concepts["vocabulary"].tolist())
+
+
+def _read_names(tables_dir: Any, ids: list[str], embed: Embed) -> Names:
+    """Read the names of concepts, each once, the label first."""
     import pandas as pd
 
-    if known is None:
-        return pd.DataFrame(columns=["subject_id", "object_id", "decision"])
-    rows = known.to_pandas()
-    rows = rows[rows["subject_id"].isin(subjects) & rows["object_id"].isin(terms) & (rows["calibration"] == "curated")]
-    return rows.assign(order=np.where(rows["decision"] == "accept", 0, 2))
+    names = tables.read(tables_dir, "names", ["concept_id", "name", "role"]).to_pandas()
+    places = pd.Series(range(len(ids)), index=ids)
+    names = names[names["concept_id"].isin(places.index)]
+    names = names.assign(owner=places.loc[names["concept_id"]].to_numpy(), later=names["role"] != "label")
+    names = names.sort_values(["owner", "later"], kind="stable").drop_duplicates(["owner", "name"])
+    texts = names["name"].tolist()
+    return Names(ids, texts, names["owner"].to_numpy(np.int64), embed(texts))
 
 
-def _nothing_found(rows: pd.DataFrame, said: pd.DataFrame) -> pd.DataFrame:
-    """Say of texts whose best candidate is to be rejected that they have no counterpart, and how sure that is."""
-    best = rows.sort_values("p_target", ascending=False).drop_duplicates("subject_id")
-    none = best[(best["decision"] == "reject") & ~best["subject_id"].isin(set(said["subject_id"]))].copy()
-    sure = 1 - none["p_target"]
-    return none.assign(
-        object_id=NO_TERM, predicate="exact", similarity=np.nan, p_target=sure, p_same=sure, decision="review", matched_name="", order=3
-    )
+def _parents(relations: pa.Table, ids: set[str]) -> list[tuple[str, str]]:
+    import pyarrow.compute as pc
+
+    rows = relations.filter(pc.equal(relations["predicate"], "IS_A"))
+    pairs = zip(rows["subject_id"].to_pylist(), rows["object_id"].to_pylist(), strict=True)
+    return [(child, parent) for child, parent in pairs if child in ids and parent in ids]
