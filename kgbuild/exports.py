@@ -36,6 +36,7 @@ __all__ = [
     "ExportSummary",
     "export_graph",
     "export_mappings",
+    "list_records",
     "mapping_records",
     "unescape",
     "write_sssom",
@@ -224,11 +225,31 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
     Args:
         links: Columns of the table `links`.
         concepts: At least id, name, vocabulary and source; ends that are not among them get no label and no source.
+        sources: The table `sources`.
+        mapping_date: When the links were made, ISO 8601.
     """
+    links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")])
+    return _records(links.combine_chunks(), concepts, sources, mapping_date)
+
+
+def list_records(links: pa.Table, labels: Mapping[str, str], concepts: pa.Table, sources: pa.Table) -> pa.Table:
+    """Turn the links of a person's own list into SSSOM records in their order, with the labels as that person wrote them.
+
+    Args:
+        links: Columns of the table `links`, sorted as they are to be written.
+        labels: Subject id -> text.
+        concepts: As for `mapping_records`.
+        sources: The table `sources`.
+    """
+    records = _records(links.combine_chunks(), concepts, sources, None)
+    written = _replaced(records["subject_id"], labels.__getitem__)
+    return records.set_column(records.schema.get_field_index("subject_label"), "subject_label", written)
+
+
+def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_date: str | None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")]).combine_chunks()
     n = links.num_rows
     columns: dict[str, Any] = {
         "subject_id": links["subject_id"],
@@ -241,8 +262,7 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
         columns[f"{end}_source"] = _replaced(found["vocabulary"], _vocabulary_curie)
         columns[f"{end}_source_version"] = _looked_up(found["source"], sources, "source", ["version"])["version"]
     columns["predicate_id"] = _replaced(links["predicate"], _PREDICATES.__getitem__)
-    negated = pc.equal(links["predicate"], "not")
-    columns["predicate_modifier"] = pc.if_else(negated, "Not", None)
+    columns["predicate_modifier"] = pc.if_else(pc.equal(links["predicate"], "not"), "Not", None)
     columns["confidence"] = _rounded(_confidence(links))
     columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
     columns["similarity_measure"] = pc.if_else(pc.is_valid(links["similarity"]), _COSINE, None)
@@ -250,33 +270,9 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
     columns["mapping_tool_version"] = pa.repeat(kgbuild.__version__, n)
     columns["mapping_date"] = pa.nulls(n, pa.string()) if mapping_date is None else pa.repeat(mapping_date, n)
     columns["record_id"] = _record_ids(columns["subject_id"], links["predicate"], columns["object_id"], links["justification"])
-    columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")} | {
-        name: links[name] for name in ("decision", "calibration")
-    }
+    columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
+    columns |= {name: links[name] for name in ("decision", "calibration")}
     return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
-
-
-def list_records(links: pa.Table, labels: Mapping[str, str], concepts: pa.Table, sources: pa.Table) -> pa.Table:
-    """Turn the links of a person's own list into SSSOM records in their order, with the labels as that person wrote them.
-
-    Args:
-        links: Columns of the table `links`, sorted as they are to be written.
-        labels: Subject id -> text.
-        concepts: As for `mapping_records`.
-        sources: The table `sources`.
-    """
-    import pyarrow as pa
-
-    place = {id_: f"kgbuild:{n:09}" for n, id_ in enumerate(labels)}  # mapping_records sorts by subject: keep the list's order
-    numbered = links.set_column(0, "subject_id", pa.array([place[id_] for id_ in links["subject_id"].to_pylist()]))
-    records = mapping_records(numbered, concepts, sources)
-    ids = dict(zip(place.values(), labels, strict=True))
-    subjects = [ids[number] for number in records["subject_id"].to_pylist()]
-    for name, values in (("subject_id", subjects), ("subject_label", [labels[id_] for id_ in subjects])):
-        records = records.set_column(records.schema.get_field_index(name), name, pa.array(values, pa.string()))
-    justified = records.select(["subject_id", "object_id", "mapping_justification", "predicate_id"])
-    record_ids = _record_ids(*(justified[name].combine_chunks() for name in ("subject_id", "predicate_id", "object_id", "mapping_justification")))
-    return records.set_column(records.schema.get_field_index("record_id"), "record_id", record_ids)
 
 
 def write_sssom(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:

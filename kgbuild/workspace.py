@@ -217,7 +217,13 @@ _COMMANDS = {"tables": "kgbuild ingest", "model": "kgbuild train", "links": "kgb
 
 @contextmanager
 def write_whole(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it takes the place of `path` at the end, or is removed if something fails."""
+    """Give a path beside `path` to write to; it takes the place of `path` at the end, or is removed if something fails.
+
+    A device or a pipe is written to as it is: it must never be replaced by a file.
+    """
+    if path.parent == Path("/dev") or (path.exists() and not path.is_file() and not path.is_dir()):
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

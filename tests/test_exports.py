@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from kgbuild import exports, tables
 from kgbuild.errors import UsageError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
 from kgbuild.stores import GraphFiles
+from kgbuild.workspace import write_whole
 
 MANUAL = "semapv:ManualMappingCuration"
 COSINE = "semapv:SemanticSimilarityThresholdMatching"
@@ -151,6 +155,32 @@ def test_two_records_that_say_the_same_have_different_ids(folders: tuple[Path, P
     links = tables.from_rows("links", [LINKS[0], LINKS[0]])
     records = exports.mapping_records(links, tables.read(folders[0], "concepts"), tables.read(folders[0], "sources"))
     assert len(set(records["record_id"].to_pylist())) == 2
+
+
+def test_a_person_s_list_keeps_its_order_and_its_words(folders: tuple[Path, Path]) -> None:
+    links = tables.from_rows("links", [LINKS[3], LINKS[0], LINKS[4]])
+    labels = {"icd10cm:Z99": "on a ventilator", "icd10cm:J45": "ASTHMA"}
+    records = exports.list_records(links, labels, tables.read(folders[0], "concepts"), tables.read(folders[0], "sources"))
+    shown = ("subject_label", "object_id", "subject_source", "record_id")
+    rows = [tuple(row[name] for name in shown) for row in records.to_pylist()]
+    assert [row[:3] for row in rows] == [
+        ("on a ventilator", "EFO:1", "bioregistry:icd10cm"), ("ASTHMA", "EFO:2", "bioregistry:icd10cm"), ("on a ventilator", "EFO:2", "bioregistry:icd10cm"),
+    ]  # fmt: skip
+    assert (
+        rows[1][3]
+        in exports.mapping_records(links, tables.read(folders[0], "concepts"), tables.read(folders[0], "sources"))["record_id"].to_pylist()
+    )
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(open(sys.argv[1]).read())", str(pipe)], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        with write_whole(pipe) as out:
+            out.write_text("a row")
+        assert (reader.communicate(timeout=30)[0], pipe.is_fifo()) == ("a row\n", True)
 
 
 def test_the_same_links_give_the_same_bytes(folders: tuple[Path, Path], tmp_path: Path) -> None:
