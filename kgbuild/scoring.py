@@ -138,7 +138,7 @@ def _lists(owners: Integers, members: Integers, n_owners: int) -> tuple[Integers
 
 @dataclass(frozen=True)
 class Ranking:
-    """How neighbours enter the score; `gain` is what they brought on the development split, in mean AUC."""
+    """How neighbours enter the score; `gain` is the most that they brought on the development split, in mean AUC."""
 
     direct_weight: float = 0.0
     block_weight: float = 0.0
@@ -436,7 +436,7 @@ def _by_kinds(scorer: Scorer, texts: list[str], kinds: npt.NDArray[Any], rows: I
 
 
 def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: int = 20261121) -> Ranking:
-    """Choose the weights of neighbours on the development part; zeros when they bring less than LEAST_GAIN."""
+    """Choose the weights of neighbours on the development part; zeros when the gain is less than LEAST_GAIN or may be chance."""
     e = scorer.evidence
     if e is None or not len(e.texts):
         return Ranking()
@@ -448,15 +448,16 @@ def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: 
     if draws is None:
         return Ranking(floor=floor)
     parts = [plain.parts(draws.texts, *side) for side in (draws.positive, draws.other_snp, draws.other_text)]
-    gains = {}
+    each = {}
     for direct in WEIGHTS:
         for block in WEIGHTS:
             scored = [similarity + direct * first + block * second for similarity, first, second in parts]
-            gains[direct, block] = draws.mean_auc(*scored)
-    best = max(gains, key=lambda pair: (round(gains[pair], 4), -sum(pair)))
-    gain = gains[best] - gains[0.0, 0.0]
-    chosen = best if gain >= LEAST_GAIN else (0.0, 0.0)
-    return Ranking(*chosen, floor=floor, gain=round(gain, 4), n_pairs=draws.n)
+            each[direct, block] = draws.mean_aucs(*scored)
+    best = max(each, key=lambda pair: (round(float(np.nanmean(each[pair])), 4), -sum(pair)))
+    gain = each[best] - each[0.0, 0.0]
+    helps = float(np.nanmean(gain)) >= LEAST_GAIN and _interval(gain, draws.loci)[0] > 0
+    chosen = best if helps else (0.0, 0.0)
+    return Ranking(*chosen, floor=floor, gain=round(float(np.nanmean(gain)), 4), n_pairs=draws.n)
 
 
 def evaluate_snp_traits(
@@ -558,9 +559,9 @@ class _Draws:
         with np.errstate(invalid="ignore"):
             return np.asarray((wins * valid).sum(axis=1) / valid.sum(axis=1))
 
-    def mean_auc(self, positive: Floats, other_snp: Floats, other_text: Floats) -> float:
-        by_trait = np.nanmean(self.each_auc(positive, other_snp, self.valid_snp))
-        return float(by_trait + np.nanmean(self.each_auc(positive, other_text, self.valid_text))) / 2
+    def mean_aucs(self, positive: Floats, other_snp: Floats, other_text: Floats) -> npt.NDArray[np.float64]:
+        """Give each positive the mean of its two shares."""
+        return (self.each_auc(positive, other_snp, self.valid_snp) + self.each_auc(positive, other_text, self.valid_text)) / 2
 
     def figures(self, prefix: str, end: str, positive: Floats, other_snp: Floats, other_text: Floats) -> dict[str, float]:
         out: dict[str, float] = {}

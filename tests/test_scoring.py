@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -216,3 +218,24 @@ def test_evidence_of_no_pairs_is_empty() -> None:
     )
     evidence = Evidence.of(data)
     assert (list(evidence.texts), evidence.snp_starts.tolist()) == ([], [0, 0])
+
+
+def test_from_tables_to_scores_no_torch_is_loaded(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("left\tright\nAsthma\trs1\n")
+    code = f"""
+import sys, pathlib
+from embedder import EncoderSpec, centroid_model, open_encoder
+from kgbuild import pairs, scoring, splits, tables, vectors
+folder = pathlib.Path({str(tmp_path)!r})
+split = splits.split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"))
+data = pairs.build_pairs(folder, snp_traits=split, mappings=splits.split_mappings(tables.read(folder, "mappings"))).data
+encoder, cache = open_encoder(EncoderSpec("hashed")), vectors.VectorCache(folder / "cache")
+encode = lambda texts: vectors.encode_texts(texts, encoder, cache)
+scorer = scoring.Scorer(centroid_model(data, encode(data.texts), encoder=encoder), encode, evidence=scoring.Evidence.of(data))
+scoring.evaluate_snp_traits(scorer, split, folder)
+print(scoring.score_pairs(folder / "pairs.tsv", folder / "scored.tsv", scorer, tables_dir=folder))
+print([name for name in ("torch", "transformers", "sklearn", "faiss") if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[1] == "[]"
