@@ -1,125 +1,331 @@
-"""Judged subjects that nothing was fitted on come in; how often the first candidate is right, and whether its probability says so, goes out."""
+"""Curated mappings that nothing was fitted on in; figures out: how often the first term is right, and whether the
+probabilities mean what they say.
+
+A held-out subject is linked from its label alone: nothing curated and no cross-reference of its code is used. Gold holds
+almost no text without an answer, while real lists are full of them: every figure is given as the gold is, and again with the
+right term (and those with an equal name) taken from the candidates of a fifth of the texts.
+"""
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from typing import Any
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgbuild.calibration import Calibration, GoldPairs
-from kgbuild.features import FEATURES
+from kgbuild import calibration as calibrating
+from kgbuild.calibration import ABSENT, Calibration, GoldPairs, cited_codes, equivalents, gold_pairs
+from kgbuild.features import Terms
+from kgbuild.splits import split_mappings
+from kgbuild.vocabulary import normalise_name
 
-__all__ = ["Firsts", "evaluate_links", "expected_calibration_error", "firsts"]
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["calibrate", "evaluate_links", "expected_calibration_error", "figures_of", "reliability_svg", "split_gold"]
+
+Embed = Callable[[list[str]], np.ndarray]
+Progress = Callable[[str, int, int], None]
 
 BINS = 10
 RESAMPLES = 500
 
 
-@dataclass(frozen=True)
-class Firsts:
-    """What came out of each judged subject: one entry each."""
+def calibrate(
+    mappings: pa.Table,
+    xrefs: pa.Table,
+    terms: Terms,
+    embed: Embed,
+    *,
+    encoder: str,
+    packaged: bool,
+    precision: float = 0.95,
+    progress: Progress | None = None,
+) -> tuple[Calibration | None, dict[str, Any]]:
+    """Fit on the workspace's curated mappings and evaluate on those kept apart; give the calibration to link with, and figures.
 
-    right: np.ndarray  # bool: the first candidate is a right one
-    right_in_ten: np.ndarray  # bool
-    reciprocal_rank: np.ndarray  # of the first right candidate; 0 where there is none
-    probability: np.ndarray  # p_target of the first candidate; the similarity where there is no calibration
-    vocabulary: np.ndarray
-    component: np.ndarray
-
-
-def firsts(gold: GoldPairs, calibration: Calibration | None) -> Firsts:
-    """Order each subject's candidates as `harmonise` does and look at the first."""
-    import pandas as pd
-
-    subject = gold.pairs["subject"].to_numpy()
-    vocabularies = gold.vocabularies
-    similarity = gold.pairs["similarity"].to_numpy(float)
-    p = similarity if calibration is None else calibration.p_target(gold.features[list(FEATURES)], vocabularies[subject])
-    frame = pd.DataFrame({"subject": subject, "p": p, "equal": gold.pairs["equal"], "similarity": similarity, "right": gold.pairs["right"]})
-    frame["target"] = gold.pairs["target"]
-    frame = frame.sort_values(["subject", "p", "equal", "similarity", "target"], ascending=[True, False, False, False, True])
-    frame["rank"] = frame.groupby("subject").cumcount() + 1
-    first = frame.drop_duplicates("subject").set_index("subject")
-    best = frame[frame["right"]].groupby("subject")["rank"].min().reindex(first.index)
-    rows = first.index.to_numpy()
-    found = best.fillna(np.inf).to_numpy()
-    return Firsts(
-        first["right"].to_numpy(bool), found <= 10, 1 / found, first["p"].to_numpy(float), vocabularies[rows], gold.components[rows]
-    )
-
-
-def expected_calibration_error(probability: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Average how far probability and share of right ones lie apart, over bins of equal width, weighted by their size.
-
-    >>> expected_calibration_error(np.array([0.95, 0.95]), np.array([True, False]))
-    0.45
-    """
-    if not len(probability):
-        return float("nan")
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    size = np.bincount(place, minlength=bins)
-    gap = np.abs(np.bincount(place, probability, bins) - np.bincount(place, right.astype(float), bins))
-    return round(float(gap[size > 0].sum() / len(probability)), 6)
-
-
-def evaluate_links(gold: GoldPairs, calibration: Calibration | None, *, precision: float = 0.95, seed: int = 0) -> dict[str, Any]:
-    """Measure ranking and calibration on held-out judged subjects, for all of them and by vocabulary.
+    With too little gold, the packaged encoder gets the fit that ships with the program, and another encoder none.
 
     Args:
-        gold: Subjects that neither encoder nor calibration was fitted on, each with its candidates by text alone.
-        calibration: None measures the plain cosine's ranking.
-        precision: The wanted precision, for coverage.
-
-    Returns:
-        `subjects`, `hits_at_1`, `hits_at_10`, `mrr`, and with a calibration `ece` with its 95 % bootstrap interval over
-        components, `brier`, `accepted` (share) and `accepted_right` (share of those that are right); `by_vocabulary` likewise, and
-        `macro_hits_at_1` over vocabularies of 20 subjects or more.
+        encoder: Name of the encoder, for the calibration's provenance.
+        packaged: Is it the packaged one, in its own space?
     """
-    f = firsts(gold, calibration)
-    figures = _figures(f, np.ones(len(f.right), bool), calibration, precision)
-    if calibration is not None and len(f.right):
-        figures["ece_low"], figures["ece_high"] = _ece_interval(f, seed)
-    by_vocabulary = {str(v): _figures(f, f.vocabulary == v, calibration, precision) for v in sorted(set(f.vocabulary))}
-    large = [part["hits_at_1"] for part in by_vocabulary.values() if part["subjects"] >= 20]
-    if large:
-        figures["macro_hits_at_1"] = round(float(np.mean(large)), 4)
-    return {**figures, "by_vocabulary": by_vocabulary}
+    fit_rows, held_out = split_gold(mappings)
+    references = xrefs.to_pandas()
+    same, cited = equivalents(references), cited_codes(references, terms.names.ids)
+    cited = cited[~cited["subject_id"].isin(set(held_out["subject_id"]))]
+    default = calibrating.default_calibration() if calibrating.has_default() else None
+    fitted = None
+    if len(fit_rows):
+        gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True, progress=progress)
+        fitted = calibrating.fit(gold, encoder=encoder, exact_from=default, progress=progress)
+    used = fitted or (default if packaged else None)
+    figures: dict[str, Any] = {"calibration": used.provenance.get("name", "workspace") if used else "uncalibrated", "fitted_on": len(fit_rows)}
+    if len(held_out):
+        figures |= evaluate_links(held_out, terms, embed, used, same=same, precision=precision)
+    return used, figures
 
 
-def _figures(f: Firsts, rows: np.ndarray, calibration: Calibration | None, precision: float) -> dict[str, Any]:
-    n = int(rows.sum())
-    if not n:
-        return {"subjects": 0}
-    right, p = f.right[rows], f.probability[rows]
-    figures: dict[str, Any] = {
-        "subjects": n,
-        "hits_at_1": _mean(right),
-        "hits_at_10": _mean(f.right_in_ten[rows]),
-        "mrr": _mean(f.reciprocal_rank[rows]),
-    }
-    if calibration is not None:
-        accepted = p >= np.array([calibration.threshold(str(v), precision) for v in f.vocabulary[rows]])
-        figures |= {"ece": expected_calibration_error(p, right), "brier": _mean((p - right) ** 2), "accepted": _mean(accepted)}
-        figures["accepted_right"] = _mean(right[accepted]) if accepted.any() else None
+def split_gold(mappings: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part curated rows into those to fit on and those to evaluate on: rows kept for evaluation where there are any, else a
+    share of the components. What shares a code or a text with an evaluated subject is in neither.
+    """
+    frame = mappings.to_pandas()
+    if (frame["use"] == "evaluate").any():
+        held = frame[frame["use"] == "evaluate"]
+    else:
+        parts = split_mappings(mappings)
+        keys = set(zip(parts["subject_id"], parts["subject_label"], strict=True))
+        held = frame[[key in keys for key in zip(frame["subject_id"], frame["subject_label"], strict=True)]]
+    rest = frame[(frame["use"] == "fit") & ~frame.index.isin(held.index)]
+    texts, codes = set(held["subject_label"].map(normalise_name)), set(held["subject_id"])
+    apart = ~rest["subject_id"].isin(codes) & ~rest["subject_label"].map(normalise_name).isin(texts)
+    return rest[apart].reset_index(drop=True), held.reset_index(drop=True)
+
+
+def evaluate_links(
+    held_out: pd.DataFrame,
+    terms: Terms,
+    embed: Embed,
+    calibration: Calibration | None,
+    *,
+    same: Mapping[str, frozenset[str]] | None = None,
+    precision: float = 0.95,
+) -> dict[str, Any]:
+    """Link held-out subjects from their labels and compare with what curators said."""
+    figures = {}
+    for name, absent in (("as_is", 0.0), ("a_fifth_without_answer", ABSENT)):
+        gold = gold_pairs(held_out, terms, embed, same=same, absent=absent)
+        gold = replace(gold, subjects=replace(gold.subjects, vocabularies=_vocabularies(gold, held_out)))
+        if calibration is None:
+            p = None
+        else:
+            p = calibration.p_target(gold.pairs, gold.features, gold.vocabularies[gold.pairs["subject"].to_numpy()])
+        figures[name] = figures_of(gold, p, calibration, precision)
     return figures
 
 
-def _mean(values: np.ndarray) -> float:
-    return round(float(np.mean(values)), 4)
+def _vocabularies(gold: GoldPairs, held_out: pd.DataFrame) -> list[str]:
+    """Give subjects the vocabulary that they have in the tables, not the one that a fit sets apart."""
+    of_set = held_out.groupby(["set", "subject_label"])["vocabulary"].first().to_dict()
+    return [of_set.get((set_, text), v) for set_, text, v in zip(gold.sets, gold.subjects.names.texts, gold.subjects.vocabularies, strict=True)]
 
 
-def _ece_interval(f: Firsts, seed: int) -> tuple[float, float]:
-    """Resample components, for subjects of one component share texts and targets."""
-    random = np.random.default_rng(seed)
-    _, component = np.unique(f.component, return_inverse=True)
-    order = np.argsort(component, kind="stable")
-    starts = np.searchsorted(component[order], np.arange(component.max() + 2))
-    members = [order[a:b] for a, b in itertools.pairwise(starts)]
-    drawn = []
+def figures_of(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None = None, precision: float = 0.95) -> dict[str, Any]:
+    """Compute figures over all judged subjects, by vocabulary and by curators' set, and their mean over each.
+
+    Without probabilities there are no calibration figures, and candidates come in the order of their cosines.
+    """
+    firsts = _firsts(gold, p, calibration, precision)
+    figures: dict[str, Any] = {"all": _summary(firsts, p is not None)}
+    for key in ("vocabulary", "set"):
+        parts = {name: _summary(part, p is not None, interval=False) for name, part in firsts.groupby(key, sort=True)}
+        figures[f"by_{key}"] = parts
+        figures[f"mean_over_{key}"] = _mean(list(parts.values()))
+    figures["reliability"] = _bins(firsts["p"].to_numpy(), firsts["right"].to_numpy()) if p is not None else []
+    return figures
+
+
+def _firsts(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None, precision: float) -> pd.DataFrame:
+    """Give one row per judged subject with an answer: its first candidate, and the rank of the first right one."""
+    import pandas as pd
+
+    order = gold.pairs["similarity"].to_numpy(float) if p is None else p
+    frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order)
+    frame = frame.sort_values(["subject", "p", "similarity", "target"], ascending=[True, False, False, True])
+    frame["rank"] = frame.groupby("subject").cumcount() + 1
+    judged = [row for row, targets in enumerate(gold.targets) if targets]
+    first = frame[frame["rank"] == 1].set_index("subject").reindex(judged)
+    rank = frame[frame["right"]].groupby("subject")["rank"].min().reindex(judged)
+    result = pd.DataFrame(
+        {
+            "set": [gold.sets[row] for row in judged],
+            "vocabulary": [gold.subjects.vocabularies[row] for row in judged],
+            "component": gold.components[judged],
+            "right": first["right"].eq(True).to_numpy(),
+            "rank": rank.fillna(np.inf).to_numpy(),
+            "p": first["p"].fillna(0.0).to_numpy(),
+        }
+    )
+    thresholds = {v: calibration.threshold(v, precision) if calibration else 2.0 for v in set(result["vocabulary"])}
+    return result.assign(accepted=result["p"] >= result["vocabulary"].map(thresholds).astype(float))
+
+
+def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -> dict[str, Any]:
+    right, p, rank = firsts["right"].to_numpy(), firsts["p"].to_numpy(), firsts["rank"].to_numpy()
+    figures = {
+        "n": len(firsts),
+        "hits_at_1": _rounded(right.mean()),
+        "hits_at_10": _rounded((rank <= 10).mean()),
+        "mrr": _rounded((1 / rank).mean()),
+    }
+    if not calibrated:
+        return figures
+    accepted = firsts["accepted"].to_numpy()
+    figures |= {"ece": _rounded(expected_calibration_error(p, right)), "brier": _rounded(((p - right) ** 2).mean())}
+    if interval:
+        figures["ece_interval"] = [_rounded(x) for x in _interval(p, right, firsts["component"].to_numpy())]
+    figures |= {"coverage": _rounded(accepted.mean()), "precision": _rounded(right[accepted].mean()) if accepted.any() else None}
+    return figures
+
+
+def _mean(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = [name for name in (parts[0] if parts else {}) if name != "n"]
+    known = {name: [part[name] for part in parts if part[name] is not None] for name in names}
+    return {name: _rounded(float(np.mean(values))) if values else None for name, values in known.items()}
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
+
+
+def expected_calibration_error(p: np.ndarray, right: np.ndarray) -> float:
+    """Compute the mean distance between probability and share of right ones, over ten bins of equal width, by their size.
+
+    >>> expected_calibration_error(np.array([0.95, 0.95, 0.15, 0.15]), np.array([1, 1, 0, 0]))
+    0.1
+    """
+    bins = _bins(p, right)
+    return round(sum(b["n"] * abs(b["p"] - b["right"]) for b in bins) / max(len(p), 1), 12)
+
+
+def _bins(p: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    place = np.minimum((np.asarray(p) * BINS).astype(int), BINS - 1)
+    n = np.bincount(place, minlength=BINS)
+    sums, hits = np.bincount(place, weights=p, minlength=BINS), np.bincount(place, weights=right, minlength=BINS)
+    return [{"n": int(n[b]), "p": float(sums[b] / n[b]), "right": float(hits[b] / n[b])} for b in range(BINS) if n[b]]
+
+
+def _interval(p: np.ndarray, right: np.ndarray, component: np.ndarray) -> tuple[float, float]:
+    """Give the middle 95 % of the error over resamples of whole components: their texts and targets go together."""
+    rng = np.random.default_rng(0)
+    _, group = np.unique(component, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 2))
+    members = [order[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    if not members:
+        return 0.0, 0.0
+    values = []
     for _ in range(RESAMPLES):
-        rows = np.concatenate([members[c] for c in random.integers(0, len(members), len(members))])
-        drawn.append(expected_calibration_error(f.probability[rows], f.right[rows]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return round(float(low), 4), round(float(high), 4)
+        rows = np.concatenate([members[drawn] for drawn in rng.integers(0, len(members), len(members))])
+        values.append(expected_calibration_error(p[rows], right[rows]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def reliability_svg(figures: Mapping[str, Any], *, title: str = "Held-out curated pairs") -> str:
+    """Draw probability against the share of right ones: a dot per bin, its area by the number of subjects."""
+    bins, size, edge = figures["reliability"], 320, 40
+    most = max((b["n"] for b in bins), default=1)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return round(edge + x * size, 1), round(edge + (1 - y) * size, 1)
+
+    dots = []
+    for b in bins:
+        x, y = place(b["p"], b["right"])
+        dots.append(f'<circle cx="{x}" cy="{y}" r="{4 + 12 * (b["n"] / most) ** 0.5:.1f}"><title>n = {b["n"]}, p = {b["p"]:.3f}, right = {b["right"]:.3f}</title></circle>')
+    ticks = []
+    for value in (0, 0.25, 0.5, 0.75, 1):
+        x, y = place(value, 0)
+        ticks.append(f'<text x="{x}" y="{y + 16}" text-anchor="middle">{value:g}</text>')
+        x, y = place(0, value)
+        ticks.append(f'<text x="{x - 6}" y="{y + 4}" text-anchor="end">{value:g}</text>')
+    width = size + 2 * edge
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{width + 16}" font-family="sans-serif" font-size="11">
+<text x="{width / 2}" y="20" text-anchor="middle" font-size="13">{title}: ECE {figures["all"]["ece"]:.3f}, n = {figures["all"]["n"]}</text>
+<rect x="{edge}" y="{edge}" width="{size}" height="{size}" fill="none" stroke="#999"/>
+<line x1="{edge}" y1="{edge + size}" x2="{edge + size}" y2="{edge}" stroke="#bbb" stroke-dasharray="4"/>
+<g fill="#2b6cb0" fill-opacity="0.7">{"".join(dots)}</g>
+{"".join(ticks)}
+<text x="{width / 2}" y="{width - 4}" text-anchor="middle">probability of the first candidate</text>
+<text x="12" y="{width / 2}" text-anchor="middle" transform="rotate(-90 12 {width / 2})">share that is right</text>
+</svg>
+"""
+
+
+# ---------------------------------------------------------------- the fit that ships with the program
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fit the calibration that ships with the program, and write its figures into it."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--efo", type=Path, required=True, help="EFO as OBO")
+    parser.add_argument("--fit", type=Path, required=True, help="curated mappings to fit on")
+    parser.add_argument("--evaluate", type=Path, required=True, help="curated mappings to report on, after everything is chosen")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for vectors")
+    parser.add_argument("--out", type=Path, required=True, help="calibration-minilm.json")
+    options = parser.parse_args(arguments)
+    made = fit_default(options.efo, options.fit, options.evaluate, options.cache)
+    options.out.write_text(made.to_json(), encoding="utf-8")
+    print(json.dumps(made.provenance["figures"], indent=1))
+
+
+def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: Path) -> Calibration:
+    """Fit on curated mappings in the packaged encoder's space; report on others, and on each set left out in turn."""
+    terms, xrefs, embed, encoder = _packaged(efo_path, cache_dir)
+    from kgbuild.sources import mappings as reader
+
+    fit_rows = reader.read(fit_path, source="fit", options={}).tables["mappings"].to_pandas()
+    held = reader.read(evaluate_path, source="evaluate", options={"use": "evaluate"}).tables["mappings"].to_pandas()
+    same = equivalents(xrefs)
+    cited = cited_codes(xrefs, terms.names.ids)
+    gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True)
+    made = calibrating.fit(gold, encoder=encoder, provenance={"name": "default (MiniLM)", "terms": len(terms.names.ids)})
+    if made is None:
+        raise ValueError(f"{fit_path} holds too few judged subjects")
+    figures = evaluate_links(held, terms, embed, made, same=same)
+    left_out = {name: _without(gold, name) for name in sorted(set(gold.sets))}
+    return replace(made, provenance={**made.provenance, "figures": {"held_out": figures, "each_set_left_out": left_out}})
+
+
+def _without(gold: GoldPairs, name: str) -> dict[str, Any]:
+    """Fit without one set of curators, and report on it."""
+    sets = np.array(gold.sets)
+    others, own = _subset(gold, sets != name), _subset(gold, (sets == name) & ~gold.absent)
+    fitted = calibrating.fit(others, encoder="", exact_from=None)
+    if fitted is None:
+        return {}
+    p = fitted.p_target(own.pairs, own.features, own.vocabularies[own.pairs["subject"].to_numpy()])
+    summary: dict[str, Any] = figures_of(own, p)["all"]
+    return {key: summary[key] for key in ("n", "hits_at_1", "ece", "brier")}
+
+
+def _subset(gold: GoldPairs, subjects: np.ndarray) -> GoldPairs:
+    """Keep some subjects, numbered as they were."""
+    rows = subjects[gold.pairs["subject"].to_numpy()]
+    targets = [t if kept else frozenset() for t, kept in zip(gold.targets, subjects, strict=True)]
+    sets = [s if kept else "" for s, kept in zip(gold.sets, subjects, strict=True)]
+    citations = None if gold.citations is None else gold.citations[rows].reset_index(drop=True)
+    pairs, features = gold.pairs[rows].reset_index(drop=True), gold.features[rows].reset_index(drop=True)
+    return replace(gold, targets=targets, sets=sets, pairs=pairs, features=features, citations=citations)
+
+
+def _packaged(efo_path: Path, cache_dir: Path) -> tuple[Terms, pd.DataFrame, Embed, str]:
+    from embedder import EncoderSpec, open_encoder, unit_rows
+    from kgbuild.neighbours import Names
+    from kgbuild.sources import obo
+    from kgbuild.vectors import VectorCache, encode_texts
+
+    encoder, cache = open_encoder(EncoderSpec("minilm")), VectorCache(cache_dir)
+
+    def embed(texts: list[str]) -> np.ndarray:
+        return unit_rows(encode_texts(texts, encoder, cache))
+
+    made = {name: table.to_pandas() for name, table in obo.read(efo_path, source="efo", options={}).tables.items()}
+    concepts = made["concepts"][~made["concepts"]["obsolete"]]
+    row = {id_: place for place, id_ in enumerate(concepts["id"])}
+    names = made["names"][made["names"]["concept_id"].isin(row)]
+    parents = made["relations"].loc[made["relations"]["predicate"] == "IS_A", ["subject_id", "object_id"]]
+    texts = names["name"].tolist()
+    listed = Names(list(row), texts, names["concept_id"].map(row).to_numpy(np.int64), embed(texts))
+    return Terms(listed, concepts["kind"].tolist(), list(parents.itertuples(index=False, name=None))), made["xrefs"], embed, encoder.spec.model
+
+
+if __name__ == "__main__":
+    main()

@@ -228,28 +228,11 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
         sources: The table `sources`.
         mapping_date: When the links were made, ISO 8601.
     """
-    links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")])
-    return _records(links.combine_chunks(), concepts, sources, mapping_date)
-
-
-def list_records(links: pa.Table, labels: Mapping[str, str], concepts: pa.Table, sources: pa.Table) -> pa.Table:
-    """Turn the links of a person's own list into SSSOM records in their order, with the labels as that person wrote them.
-
-    Args:
-        links: Columns of the table `links`, sorted as they are to be written.
-        labels: Subject id -> text.
-        concepts: As for `mapping_records`.
-        sources: The table `sources`.
-    """
-    records = _records(links.combine_chunks(), concepts, sources, None)
-    written = _replaced(records["subject_id"], labels.__getitem__)
-    return records.set_column(records.schema.get_field_index("subject_label"), "subject_label", written)
-
-
-def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_date: str | None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")])
+    links = links.combine_chunks()
     n = links.num_rows
     columns: dict[str, Any] = {
         "subject_id": links["subject_id"],
@@ -273,6 +256,22 @@ def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_dat
     columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
     columns |= {name: links[name] for name in ("decision", "calibration")}
     return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
+
+
+def list_records(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Turn the answers of `kgbuild.links.map_texts` into SSSOM records, in their order."""
+    import pyarrow as pa
+
+    n = len(answers)
+    columns: dict[str, Any] = {name: [answer.get(name) for answer in answers] for name in (*SSSOM_COLUMNS, *EXTENSIONS)}
+    numbers = ("confidence", "similarity_score", *(name for name, (kind, _) in EXTENSIONS.items() if kind == "xsd:double"))
+    arrays = {name: pa.array(values, pa.float64() if name in numbers else pa.string()) for name, values in columns.items()}
+    arrays["similarity_measure"] = pa.array([_COSINE if value is not None else None for value in columns["similarity_score"]], pa.string())
+    arrays["mapping_tool"] = pa.array(["kgbuild"] * n, pa.string())
+    arrays["mapping_tool_version"] = pa.array([kgbuild.__version__] * n, pa.string())
+    record = [arrays[name] for name in ("subject_id", "predicate_id", "object_id", "mapping_justification")]
+    arrays["record_id"] = _record_ids(*record)
+    return pa.table(arrays)
 
 
 def write_sssom(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:

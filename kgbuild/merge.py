@@ -33,7 +33,7 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
     """Group the concepts that are phenotypes and live; every one of them is in exactly one group.
 
     Args:
-        links: Table `links`; those that are accepted, exact and of `p_same` >= `merge_at` merge, and curated exact ones.
+        links: Table `links`; those that are accepted, exact and of `p_same` >= `merge_at` merge.
         concepts: Table `concepts`.
         merge_at: The least p_same.
         target: The vocabulary whose classes are centres.
@@ -71,12 +71,12 @@ def _members_of_classes(links: pd.DataFrame, vocabulary: dict[str, str], merge_a
 
     blocked = set(zip(*(links.loc[links["predicate"] == "not", end] for end in ("subject_id", "object_id")), strict=True))
     same = links[(links["decision"] == "accept") & (links["predicate"] == "exact")].copy()
-    same["curated"] = same["justification"] == _CURATED
-    same["p_same"] = same["p_same"].fillna(same["curated"].astype(float))
+    # a curator who says only "filed there" does not say "the same": that is p_same 1
+    same["curated"] = (same["justification"] == _CURATED) & (same["p_same"] == 1)
     same["subject_vocabulary"] = same["subject_id"].map(vocabulary)
     same["object_vocabulary"] = same["object_id"].map(vocabulary)
     fits = (
-        ((same["p_same"] >= merge_at) | same["curated"])
+        (same["p_same"] >= merge_at)
         & (same["object_vocabulary"] == target)
         & same["subject_vocabulary"].notna()
         & (same["subject_vocabulary"] != target)

@@ -384,9 +384,17 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     (folder / "calibration.txt").write_text(why + "\n", encoding="utf-8")
     report = _held_out_figures(rows, held_out, terms, xrefs, space, calibration, settings)
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    judge = links.Judge(calibration, settings.precision, settings.merge_at, settings.top_k)
     subjects = links.read_subjects(tables_dir, space.embed, target=settings.target)
-    made = links.link(subjects, terms, judge, mappings=rows, xrefs=xrefs, progress=progress)
+    made = links.link(
+        subjects,
+        terms,
+        mappings=rows,
+        xrefs=xrefs,
+        calibration=calibration,
+        precision=settings.precision,
+        top_k=settings.top_k,
+        progress=progress,
+    )
     groups = merge.merge(made, tables.read(tables_dir, "concepts"), merge_at=settings.merge_at, target=settings.target)
     tables.write(folder, {"links": made, "groups": groups})
     return {"calibration": why, **_link_facts(made, groups, subjects), "figures": report}
@@ -557,46 +565,49 @@ def map_file(
         raise UsageError(f"no vocabulary {to!r} is loaded", advice="Its file must be among the sources of kgbuild.toml.")
     listed = _listed(file, column, code, code_vocabulary, set(concepts["id"].to_pylist()))
     space = _Space(workspace, configuration, progress, trained=settings.space == "model")
-    terms = links.read_terms(tables_dir, space.embed, target=to.lower())
-    judge = links.Judge(_read_calibration(links_dir), settings.precision, settings.merge_at, top, keep_from=0.0)
-    texts, ids, vocabularies = ([row[n] for row in listed] for n in range(3))
-    known = tables.read(links_dir, "links")
-    made = links.map_texts(texts, ids, vocabularies, terms, space.embed, judge, known=known)
-    records = exports.list_records(made, dict(zip(ids, texts, strict=True)), concepts, tables.read(tables_dir, "sources"))
-    exports.write_sssom(records, out or Path("/dev/stdout"))
-    answered = len(
-        {row for row, decision in zip(made["subject_id"].to_pylist(), made["decision"].to_pylist(), strict=True) if decision == "accept"}
+    answers = links.map_texts(
+        [text for text, _ in listed],
+        links.read_terms(tables_dir, space.embed, target=to.lower()),
+        space.embed,
+        codes=[curie for _, curie in listed],
+        mappings=tables.read(tables_dir, "mappings").to_pandas(),
+        xrefs=tables.read(tables_dir, "xrefs").to_pandas(),
+        calibration=_read_calibration(links_dir),
+        precision=settings.precision,
+        top_k=top,
     )
-    return f"{len(listed):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
+    exports.write_sssom(exports.list_records(answers), out or Path("/dev/stdout"), sources=tables.read(tables_dir, "sources"))
+    answered = len({(answer["subject_id"], answer["subject_label"]) for answer in answers if answer["decision"] == "accept"})
+    return f"{len(set(listed)):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
 
 
 _CODE_VOCABULARIES = ("icd10cm", "icd10", "icd9cm", "phecode", "phecodex")
 
 
-def _listed(file: Path, column: str, code: str | None, code_vocabulary: str | None, concepts: set[str]) -> list[tuple[str, str, str]]:
-    """Read (text, subject id, vocabulary) of each distinct row; a code that is no loaded concept leaves its text a text."""
+def _listed(file: Path, column: str, code: str | None, code_vocabulary: str | None, concepts: set[str]) -> list[tuple[str, str | None]]:
+    """Read (text, CURIE of its code or None) of each row; a code that is no loaded concept leaves its text a text."""
     from kgbuild.sources.delimited import Row, read_rows
-    from kgbuild.vocabulary import code_curie, text_id
 
     wanted = {"text": [column], **({"code": [code]} if code else {})}
-    found: dict[str, tuple[str, str, str]] = {}
+    listed: list[tuple[str, str | None]] = []
     for row in read_rows(file, columns=wanted):
         if not isinstance(row, Row):
             raise SourceError(file, row[1], line=row[0], expected="as many cells as the header has", advice="Mend or remove the line.")
-        text, id_, vocabulary = row.cells["text"].strip(), "", "text"
-        for candidate in (code_vocabulary,) if code_vocabulary else _CODE_VOCABULARIES:
-            with suppress(ValueError):
-                curie = code_curie(candidate, row.cells.get("code", ""))
-                if curie in concepts or code_vocabulary:
-                    id_, vocabulary = curie, candidate
-                    break
+        text = row.cells["text"].strip()
         if text:
-            found.setdefault(f"{id_}\x1f{text}", (text, id_ or text_id(text), vocabulary))
-    distinct: dict[str, tuple[str, str, str]] = {}
-    for text, id_, vocabulary in found.values():  # one code with two texts: the second goes by its text
-        key = id_ if id_ not in distinct else text_id(text)
-        distinct.setdefault(key, (text, key, vocabulary))
-    return list(distinct.values())
+            listed.append((text, _code(row.cells.get("code", ""), code_vocabulary, concepts)))
+    return listed
+
+
+def _code(code: str, vocabulary: str | None, concepts: set[str]) -> str | None:
+    from kgbuild.vocabulary import code_curie
+
+    for candidate in (vocabulary,) if vocabulary else _CODE_VOCABULARIES:
+        with suppress(ValueError):
+            curie = code_curie(candidate, code)
+            if curie in concepts or vocabulary:
+                return curie
+    return None
 
 
 def _read_calibration(links_dir: Path) -> Calibration | None:

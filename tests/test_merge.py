@@ -68,7 +68,7 @@ def test_of_two_codes_of_one_vocabulary_the_likelier_joins() -> None:
 
 
 def test_two_codes_join_when_curators_said_so_of_both() -> None:
-    links = [link(code, "MONDO:2", None, curated=True) for code in ("icd10cm:E11", "icd10cm:E11.9")]
+    links = [link(code, "MONDO:2", 1.0, curated=True) for code in ("icd10cm:E11", "icd10cm:E11.9")]
     assert groups(*links) == [{"MONDO:2", "icd10cm:E11", "icd10cm:E11.9"}, CHOLERA]
 
 
@@ -77,6 +77,7 @@ def test_two_codes_join_when_curators_said_so_of_both() -> None:
     [
         link("icd10cm:E11", "MONDO:2", 0.89),
         link("icd10cm:E11", "MONDO:2", None),
+        link("icd10cm:E11", "MONDO:2", 0.6, curated=True),
         link("icd10cm:E11", "MONDO:2", 0.99, predicate="broad"),
         link("icd10cm:E11", "MONDO:2", 0.99, decision="review"),
         link("icd10cm:E11", "EFO:9", 0.99),
