@@ -23,13 +23,11 @@ from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_who
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import pyarrow as pa
 
     from embedder import Model, TextEncoder, TrainingData
     from kgbuild.calibration import Calibration
-    from kgbuild.configuration import HarmoniseSection
-    from kgbuild.features import Subjects, Terms
+    from kgbuild.features import Subjects
     from kgbuild.stores import GraphReader
 
 __all__ = [
@@ -368,28 +366,33 @@ def _trained(
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import links, merge, splits, tables
+    from kgbuild import evaluation, links, merge, tables
 
     tables_dir, settings = workspace.folder("tables"), configuration.harmonise
     space = _Space(workspace, configuration, progress, trained=settings.space == "model")
     terms = links.read_terms(tables_dir, space.embed, target=settings.target)
-    mappings = tables.read(tables_dir, "mappings")
-    held_out = splits.split_mappings(mappings)
-    splits.write_split(folder / "mappings.tsv", held_out)
-    xrefs = tables.read(tables_dir, "xrefs").to_pandas()
-    rows = mappings.to_pandas()
-    calibration, why = _calibration(rows, held_out, terms, xrefs, space, settings, progress)
+    mappings, xrefs = tables.read(tables_dir, "mappings"), tables.read(tables_dir, "xrefs")
+    calibration, report = evaluation.calibrate(
+        mappings,
+        xrefs,
+        terms,
+        space.embed,
+        encoder=space.encoder.spec.model,
+        packaged=space.encoder.spec.model == "minilm" and settings.space == "encoder",
+        precision=settings.precision,
+        progress=progress,
+    )
     if calibration is not None:
         (folder / "calibration.json").write_text(calibration.to_json(), encoding="utf-8")
-    (folder / "calibration.txt").write_text(why + "\n", encoding="utf-8")
-    report = _held_out_figures(rows, held_out, terms, xrefs, space, calibration, settings)
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if report.get("as_is", {}).get("reliability"):
+        (folder / "reliability.svg").write_text(evaluation.reliability_svg(report["as_is"]), encoding="utf-8")
     subjects = links.read_subjects(tables_dir, space.embed, target=settings.target)
     made = links.link(
         subjects,
         terms,
-        mappings=rows,
-        xrefs=xrefs,
+        mappings=mappings.to_pandas(),
+        xrefs=xrefs.to_pandas(),
         calibration=calibration,
         precision=settings.precision,
         top_k=settings.top_k,
@@ -397,72 +400,13 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     )
     groups = merge.merge(made, tables.read(tables_dir, "concepts"), merge_at=settings.merge_at, target=settings.target)
     tables.write(folder, {"links": made, "groups": groups})
-    return {"calibration": why, **_link_facts(made, groups, subjects), "figures": report}
-
-
-def _calibration(
-    rows: pd.DataFrame,
-    held_out: pd.DataFrame,
-    terms: Terms,
-    xrefs: pd.DataFrame,
-    space: _Space,
-    settings: HarmoniseSection,
-    progress: Progress | None,
-) -> tuple[Calibration | None, str]:
-    """Fit on what curators said of subjects that are not held out; with too little, take the fit that ships, or none."""
-    from kgbuild import calibration
-
-    fitting = _without(rows[rows["use"] == "fit"], held_out)
-    name = f"{space.encoder.spec.model}, {settings.space}"
-    gold = calibration.gold_pairs(
-        fitting, terms, space.embed, same=calibration.equivalents(xrefs), absent=0.2, repeat_absent=True, progress=progress
-    )
-    fitted = calibration.fit(gold, encoder=name, exact_from=calibration.default_calibration(), progress=progress)
-    if fitted is not None:
-        return fitted, f"fitted on {sum(fitted.provenance['gold'].values()):,} judged subjects of this workspace, for {name}"
-    if space.encoder.spec.model == "minilm" and settings.space == "encoder":
-        shipped = calibration.default_calibration()
-        return (
-            shipped,
-            f"the fit that ships with kgbuild, {shipped.provenance.get('name', '')}: too few judged subjects here for one of its own",
-        )
-    return None, f"uncalibrated: too few judged subjects, and no fit ships for {name}; links go to review unless names are equal"
-
-
-def _held_out_figures(
-    rows: pd.DataFrame,
-    held_out: pd.DataFrame,
-    terms: Terms,
-    xrefs: pd.DataFrame,
-    space: _Space,
-    calibration: Calibration | None,
-    settings: HarmoniseSection,
-) -> dict[str, Any]:
-    """Measure on held-out subjects by their text alone: as they are, and with the right term of a fifth taken away."""
-    from kgbuild import evaluation
-    from kgbuild.calibration import equivalents, gold_pairs
-
-    same = equivalents(xrefs)
-    held = rows.merge(held_out[_SUBJECT].drop_duplicates(), on=_SUBJECT)
-    if not len(held):
-        return {"subjects": 0}
-    figures = evaluation.evaluate_links(gold_pairs(held, terms, space.embed, same=same), calibration, precision=settings.precision)
-    figures["cosine_alone"] = evaluation.evaluate_links(gold_pairs(held, terms, space.embed, same=same), None)["hits_at_1"]
-    absent = evaluation.evaluate_links(
-        gold_pairs(held, terms, space.embed, same=same, absent=0.2), calibration, precision=settings.precision
-    )
-    return figures | {
-        "with_a_fifth_unanswerable": {name: absent[name] for name in ("ece", "brier", "accepted", "accepted_right") if name in absent}
+    figures = {part: report[part]["all"] for part in ("as_is", "a_fifth_without_answer") if part in report}
+    return {
+        "calibration": report["calibration"],
+        "fitted_on": report["fitted_on"],
+        **_link_facts(made, groups, subjects),
+        "figures": figures,
     }
-
-
-_SUBJECT = ["subject_id", "subject_label"]
-
-
-def _without(rows: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
-    """Drop every row of a held-out subject, whoever judged it."""
-    ids, labels = set(held_out["subject_id"]), set(held_out["subject_label"])
-    return rows[~rows["subject_id"].isin(ids) & ~rows["subject_label"].isin(labels)]
 
 
 def _link_facts(links: pa.Table, groups: pa.Table, subjects: Subjects) -> dict[str, Any]:

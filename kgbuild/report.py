@@ -67,28 +67,27 @@ _AUC_ROWS = (
 
 
 def _links(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield f"calibration: {facts['calibration']}"
+    yield f"calibration: {facts['calibration']}, {facts['fitted_on']:,} curated rows to fit on"
     yield f"{'first link of each':20} {'curated':>9} {'accept':>9} {'review':>9} {'reject':>9}"
     for vocabulary, counts in facts["by_vocabulary"].items():
         yield f"{vocabulary:20} " + " ".join(f"{counts.get(decision, 0):>9,}" for decision in ("curated", "accept", "review", "reject"))
     yield f"{facts['concepts']:,} concepts became {facts['harmonised_concepts']:,} harmonised ones, {facts['of_several_members']:,} of several members"
-    figures = facts["figures"]
-    if not figures.get("subjects"):
+    figures = facts["figures"].get("as_is")
+    if figures is None:
         yield "no curated mapping is held out: nothing to evaluate"
         return
-    yield f"on {figures['subjects']:,} held-out curated subjects, by their text alone:"
-    yield f"    right at 1 {figures['hits_at_1']:.3f} (cosine alone {figures['cosine_alone']:.3f}), among ten {figures['hits_at_10']:.3f}"
+    yield f"on {figures['n']:,} held-out curated subjects, by their text alone:"
+    yield f"    right at 1 {figures['hits_at_1']:.3f}, among ten {figures['hits_at_10']:.3f}, MRR {figures['mrr']:.3f}"
     if "ece" in figures:
-        interval = f"{figures['ece_low']:.3f} to {figures['ece_high']:.3f}"
-        yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {interval}; Brier {figures['brier']:.3f}"
-        yield f"    {_accepted(figures)}"
-        absent = figures["with_a_fifth_unanswerable"]
-        yield f"    with the right term of a fifth taken away: ECE {absent['ece']:.3f}, {_accepted(absent)}"
+        low, high = figures["ece_interval"]
+        yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {low:.3f} to {high:.3f}; Brier {figures['brier']:.3f}; {_accepted(figures)}"
+        absent = facts["figures"]["a_fifth_without_answer"]
+        yield f"    with the right term of a fifth taken away: ECE {absent['ece']:.3f}; {_accepted(absent)}"
 
 
 def _accepted(figures: Mapping[str, Any]) -> str:
-    right = figures.get("accepted_right")
-    return f"accepted {figures['accepted']:.3f}" + (f", of which right {right:.3f}" if right is not None else "")
+    right = figures["precision"]
+    return f"accepted {figures['coverage']:.3f}" + (f", of which right {right:.3f}" if right is not None else "")
 
 
 def _graph(facts: Mapping[str, Any]) -> Iterator[str]:

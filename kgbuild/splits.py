@@ -59,7 +59,7 @@ def _snp_trait_pairs(associations: pa.Table, variants: pa.Table) -> pd.DataFrame
     frame = rows.select(["variant_id", "object_id", "object_name", "publication"]).to_pandas()
     frame = frame.sort_values("publication", kind="stable").drop_duplicates(["object_id", "variant_id"])
     loci = loci_of(variants)
-    frame = frame[[variant in loci for variant in frame["variant_id"].tolist()]].copy()
+    frame = frame[frame["variant_id"].isin(set(loci))].copy()
     frame["trait_group"] = frame["object_id"].map(groups)
     frame["locus"] = frame["variant_id"].map(loci)
     unknown = frame["locus"].isna()
