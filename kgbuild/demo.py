@@ -67,6 +67,7 @@ def run(root: Path, *, encoder: str = "minilm", progress: pipeline.Progress | No
     for step in (pipeline.train, pipeline.populate):
         for outcome in step(workspace, progress=progress):
             say(outcome.text())
+    _say_phenotypes(workspace, say)
     with pipeline.open_graph(workspace) as store:
         for question, name, parameters, columns in QUESTIONS:
             say(f"\n{question}\n  kgbuild query {name} " + " ".join(f'--{key} "{value}"' for key, value in parameters.items()))
@@ -78,12 +79,49 @@ def run(root: Path, *, encoder: str = "minilm", progress: pipeline.Progress | No
     say(_closing(workspace, root, time.monotonic() - started))
 
 
+SHOWN_PHENOTYPES = (
+    "T2DM",
+    "rheumatoid artritis",
+    "heart attack",
+    "family history of heart attack before 60",
+    "coeliac disease",
+    "favourite colour",
+)
+
+
+def _say_phenotypes(workspace: Workspace, say: Say) -> None:
+    """Show what became of some free texts: the first link of each, and how sure it is."""
+    from kgbuild import tables
+    from kgbuild.vocabulary import text_id
+
+    names = tables.read(workspace.folder("tables"), "concepts", ["id", "name"]).to_pandas().set_index("id")["name"]
+    links = tables.read(workspace.folder("links"), "links").to_pandas().query("rank == 1").set_index("subject_id")
+    lines = [["phenotype as written", "nearest term", "predicate", "p_target", "p_same", "decision"]]
+    for text in SHOWN_PHENOTYPES:
+        if (id_ := text_id(text)) in links.index:
+            link = links.loc[id_]
+            lines.append(
+                [
+                    text,
+                    names[link["object_id"]],
+                    link["predicate"],
+                    *(_cell(float(link[p])) for p in ("p_target", "p_same")),
+                    link["decision"],
+                ]
+            )
+    say("\nWhat became of some free-text phenotypes:")
+    _say_columns(lines, say)
+
+
 def _say_rows(store: Any, name: str, parameters: dict[str, Any], columns: tuple[str, ...], say: Say) -> None:
     from kgbuild import queries
 
     rows = queries.run(store, name, parameters).rows
-    cells = [list(columns)] + [[_cell(row[column]) for column in columns] for row in rows]
-    widths = [min(44, max(len(line[i]) for line in cells)) for i in range(len(columns))]
+    _say_columns([list(columns), *([_cell(row[column]) for column in columns] for row in rows)], say)
+
+
+def _say_columns(cells: list[list[str]], say: Say) -> None:
+    widths = [min(44, max(map(len, column))) for column in zip(*cells, strict=True)]
     for line in cells:
         say("  " + "  ".join(cell[:width].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 

@@ -103,7 +103,8 @@ class _Writer:
         import pyarrow.compute as pc
 
         known = pa.concat_arrays(self._node_ids)
-        return pc.is_in(_strings(ids), value_set=known).to_numpy(zero_copy_only=False)
+        present: np.ndarray = pc.is_in(_strings(ids), value_set=known).to_numpy(zero_copy_only=False)
+        return present
 
     def edges(self, edge_type: str, rows: pd.DataFrame, *, origin: str) -> None:
         """Write edges whose two ends are nodes; the same edge once."""
