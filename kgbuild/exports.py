@@ -113,6 +113,7 @@ _RECORD_PREFIXES = {
     "kgbuild.vocabulary": "https://w3id.org/kgbuild/vocabulary/",
     "semapv": "https://w3id.org/semapv/vocab/",
     "skos": "http://www.w3.org/2004/02/skos/core#",
+    "sssom": "https://w3id.org/sssom/",
     "wikidata": "http://www.wikidata.org/entity/",
 }
 
@@ -259,19 +260,54 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
 
 
 def list_records(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Turn the answers of `kgbuild.links.map_texts` into SSSOM records, in their order."""
+    """Turn the answers for a person's own list (`kgbuild.links.map_texts`) into SSSOM records, in their order."""
     import pyarrow as pa
 
-    n = len(answers)
-    columns: dict[str, Any] = {name: [answer.get(name) for answer in answers] for name in (*SSSOM_COLUMNS, *EXTENSIONS)}
-    numbers = ("confidence", "similarity_score", *(name for name, (kind, _) in EXTENSIONS.items() if kind == "xsd:double"))
-    arrays = {name: pa.array(values, pa.float64() if name in numbers else pa.string()) for name, values in columns.items()}
-    arrays["similarity_measure"] = pa.array([_COSINE if value is not None else None for value in columns["similarity_score"]], pa.string())
-    arrays["mapping_tool"] = pa.array(["kgbuild"] * n, pa.string())
-    arrays["mapping_tool_version"] = pa.array([kgbuild.__version__] * n, pa.string())
-    record = [arrays[name] for name in ("subject_id", "predicate_id", "object_id", "mapping_justification")]
-    arrays["record_id"] = _record_ids(*record)
-    return pa.table(arrays)
+    columns = {name: pa.array([answer.get(name) for answer in answers], _record_type(name)) for name in (*SSSOM_COLUMNS, *EXTENSIONS)}
+    return _completed(columns, None)
+
+
+def _record_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.float64() if name in {"confidence", "similarity_score", "p_target", "p_same"} else pa.string()
+
+
+def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_date: str | None) -> pa.Table:
+    import pyarrow.compute as pc
+
+    columns: dict[str, Any] = {
+        "subject_id": links["subject_id"],
+        "object_id": links["object_id"],
+        "mapping_justification": links["justification"],
+    }
+    for end in ("subject", "object"):
+        found = _looked_up(columns[f"{end}_id"], concepts, "id", ["name", "vocabulary", "source"])
+        columns[f"{end}_label"] = found["name"]
+        columns[f"{end}_source"] = _replaced(found["vocabulary"], _vocabulary_curie)
+        columns[f"{end}_source_version"] = _looked_up(found["source"], sources, "source", ["version"])["version"]
+    columns["predicate_id"] = _replaced(links["predicate"], _PREDICATES.__getitem__)
+    columns["predicate_modifier"] = pc.if_else(pc.equal(links["predicate"], "not"), "Not", None)
+    columns["confidence"] = _rounded(_confidence(links))
+    columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
+    columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
+    columns |= {name: links[name] for name in ("decision", "calibration")}
+    return _completed(columns, mapping_date)
+
+
+def _completed(columns: dict[str, Any], mapping_date: str | None) -> pa.Table:
+    """Add what is the same for every record, and its id."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    n = len(columns["subject_id"])
+    columns["similarity_measure"] = pc.if_else(pc.is_valid(columns["similarity_score"]), _COSINE, None)
+    columns["mapping_tool"] = pa.repeat("kgbuild", n)
+    columns["mapping_tool_version"] = pa.repeat(kgbuild.__version__, n)
+    columns["mapping_date"] = pa.nulls(n, pa.string()) if mapping_date is None else pa.repeat(mapping_date, n)
+    identifying = ("subject_id", "predicate_id", "predicate_modifier", "object_id", "mapping_justification")
+    columns["record_id"] = _record_ids(*(columns[name] for name in identifying))
+    return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
 
 
 def write_sssom(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:
@@ -498,7 +534,8 @@ def _record_ids(*columns: Any) -> Any:
 
     seen: Counter[tuple[str, ...]] = Counter()
     ids = []
-    for parts in zip(*(column.to_pylist() for column in columns), strict=True):
+    for row in zip(*(column.to_pylist() for column in columns), strict=True):
+        parts = tuple(part or "" for part in row)
         seen[parts] += 1
         ids.append(content_id("kgbuild.record", *parts, *([str(seen[parts])] if seen[parts] > 1 else [])))
     return pa.array(ids, pa.string())

@@ -157,19 +157,21 @@ def test_two_records_that_say_the_same_have_different_ids(folders: tuple[Path, P
     assert len(set(records["record_id"].to_pylist())) == 2
 
 
-def test_a_person_s_list_keeps_its_order_and_its_words(folders: tuple[Path, Path]) -> None:
-    links = tables.from_rows("links", [LINKS[3], LINKS[0], LINKS[4]])
-    labels = {"icd10cm:Z99": "on a ventilator", "icd10cm:J45": "ASTHMA"}
-    records = exports.list_records(links, labels, tables.read(folders[0], "concepts"), tables.read(folders[0], "sources"))
-    shown = ("subject_label", "object_id", "subject_source", "record_id")
-    rows = [tuple(row[name] for name in shown) for row in records.to_pylist()]
-    assert [row[:3] for row in rows] == [
-        ("on a ventilator", "EFO:1", "bioregistry:icd10cm"), ("ASTHMA", "EFO:2", "bioregistry:icd10cm"), ("on a ventilator", "EFO:2", "bioregistry:icd10cm"),
+def test_a_person_s_list_keeps_its_order_and_its_words(tmp_path: Path) -> None:
+    said = {"predicate_id": "skos:closeMatch", "mapping_justification": COSINE, "decision": "review", "calibration": "global"}
+    answers = [
+        {"subject_id": "text:b", "subject_label": "favourite\tcolour", "object_id": "sssom:NoTermFound", "confidence": 0.9, **said},
+        {"subject_id": "icd10cm:J45", "subject_label": "ASTHMA", "object_id": "EFO:2", "similarity_score": 0.5, "p_target": 0.4, **said},
+        {"subject_id": "icd10cm:J45", "subject_label": "ASTHMA", "object_id": "EFO:2", "similarity_score": 0.5, "p_target": 0.4, **said},
+    ]
+    exports.write_sssom(exports.list_records(answers), tmp_path / "m.tsv")
+    header, rows = _sssom_rows(tmp_path / "m.tsv")
+    shown = [(row["subject_label"], row["object_id"], row["confidence"], row["similarity_measure"]) for row in rows]
+    assert shown == [
+        ("favourite\tcolour", "sssom:NoTermFound", "0.9", ""), ("ASTHMA", "EFO:2", "", "wikidata:Q1784941"), ("ASTHMA", "EFO:2", "", "wikidata:Q1784941"),
     ]  # fmt: skip
-    assert (
-        rows[1][3]
-        in exports.mapping_records(links, tables.read(folders[0], "concepts"), tables.read(folders[0], "sources"))["record_id"].to_pylist()
-    )
+    assert header["curie_map"]["sssom"] == "https://w3id.org/sssom/"
+    assert len({row["record_id"] for row in rows}) == 3
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
