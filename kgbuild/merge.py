@@ -2,7 +2,7 @@
 
 A group is a star: one centre, and members each held to be the same as the centre. Nothing is glued by chains, so two codes
 never meet through a third concept. At most one live target class is in a group, and it is the centre; a coded vocabulary
-gives one code, for it keeps its codes apart on purpose, unless curators said of both that they are that class. Texts may be many.
+gives one code, for it keeps its codes apart on purpose; the others stay linked. Texts may be many.
 What no class takes is grouped where vocabularies use lexically equal names; the rest stands alone. The result does not
 depend on the order of rows.
 """
@@ -71,8 +71,7 @@ def _members_of_classes(links: pd.DataFrame, vocabulary: dict[str, str], merge_a
 
     blocked = set(zip(*(links.loc[links["predicate"] == "not", end] for end in ("subject_id", "object_id")), strict=True))
     same = links[(links["decision"] == "accept") & (links["predicate"] == "exact")].copy()
-    # a curator who says only "filed there" does not say "the same": that is p_same 1
-    same["curated"] = (same["justification"] == _CURATED) & (same["p_same"] == 1)
+    same["curated"] = same["justification"] == _CURATED
     same["subject_vocabulary"] = same["subject_id"].map(vocabulary)
     same["object_vocabulary"] = same["object_id"].map(vocabulary)
     fits = (
@@ -84,11 +83,11 @@ def _members_of_classes(links: pd.DataFrame, vocabulary: dict[str, str], merge_a
     free = [pair not in blocked for pair in zip(same["subject_id"], same["object_id"], strict=True)]
     same = same[fits & pd.Series(free, index=same.index)]
     best_first = same.sort_values(
-        ["curated", "p_same", "similarity", "object_id", "subject_id"], ascending=[False, False, False, True, True], na_position="last"
+        ["p_same", "curated", "similarity", "object_id", "subject_id"], ascending=[False, False, False, True, True], na_position="last"
     )
     chosen = best_first.drop_duplicates("subject_id")
     coded = chosen["subject_vocabulary"].map({key: v.coded for key, v in VOCABULARIES.items()}).fillna(True).astype(bool)
-    second = chosen.duplicated(["object_id", "subject_vocabulary"]) & coded & ~chosen["curated"]
+    second = chosen.duplicated(["object_id", "subject_vocabulary"]) & coded
     chosen = chosen[~second]
     made = {"centre": chosen["object_id"], "member_id": chosen["subject_id"], "is_centre": False, "p_same": chosen["p_same"]}
     return pd.DataFrame(made | {"justification": chosen["justification"]})

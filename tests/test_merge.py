@@ -67,9 +67,9 @@ def test_of_two_codes_of_one_vocabulary_the_likelier_joins() -> None:
     assert groups(link("icd10cm:E11", "MONDO:2", 0.97), link("icd10cm:E11.9", "MONDO:2", 0.93)) == [{"MONDO:2", "icd10cm:E11"}, CHOLERA]
 
 
-def test_two_codes_join_when_curators_said_so_of_both() -> None:
+def test_two_codes_of_one_vocabulary_never_join_even_if_curators_filed_both_there() -> None:
     links = [link(code, "MONDO:2", 1.0, curated=True) for code in ("icd10cm:E11", "icd10cm:E11.9")]
-    assert groups(*links) == [{"MONDO:2", "icd10cm:E11", "icd10cm:E11.9"}, CHOLERA]
+    assert groups(*links) == [{"MONDO:2", "icd10cm:E11"}, CHOLERA]
 
 
 @pytest.mark.parametrize(
