@@ -165,7 +165,10 @@ class _Builder:
 
     def synonyms(self) -> None:
         """Pair each label with the concept's other names; curated mappings too where that is wanted."""
-        names = tables.read(self.folder, "names", ["concept_id", "name"]).to_pandas()
+        names = tables.read(self.folder, "names", ["concept_id", "name", "role"]).to_pandas()
+        short = names["role"] == "short"  # "Lacerat intrns musc l idx fngr": a code list's own abbreviations teach no synonyms
+        self.counts["synonyms: abbreviations left out"] += int(short.sum())
+        names = names[~short]
         names["label"] = names["concept_id"].map(self._concept_names)
         pairs = names[names["label"].notna() & (names["label"].str.casefold() != names["name"].str.casefold())]
         frames = [pairs[["label", "name"]].set_axis(["left", "right"], axis=1)]

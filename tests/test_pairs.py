@@ -34,6 +34,7 @@ def held(*pairs: tuple[str, str, int, str]) -> pd.DataFrame:
 
 def test_a_label_goes_with_each_other_name_of_its_concept(tmp_path: Path) -> None:
     names = [{"concept_id": "EFO:1", "name": name} for name in ("asthma", "Asthma", "bronchial asthma")]
+    names.append({"concept_id": "EFO:1", "name": "Asthm", "role": "short"})
     data = build_pairs(write(tmp_path, concepts=[concept("EFO:1", "asthma")], names=names)).data
     assert named(data, "synonyms") == [("asthma", "bronchial asthma", 1.0)]
 
