@@ -38,6 +38,7 @@ __all__ = [
     "equivalents",
     "fit",
     "gold_pairs",
+    "has_default",
     "is_never_same",
     "probabilities_out_of_fold",
     "with_pairs",
@@ -202,6 +203,11 @@ def is_never_same(features: pd.DataFrame) -> np.ndarray:
     """Tell which pairs are never the same thing: one side is residual or qualified, or the names contradict each other."""
     forbidden = (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1)
     return forbidden & ~(features["equal"].to_numpy() > 0)
+
+
+def has_default() -> bool:
+    """Tell whether a fit ships with the program (it does not while the first one is being made)."""
+    return _DEFAULT.exists()
 
 
 @lru_cache(maxsize=1)
