@@ -1,142 +1,124 @@
-"""Links and concepts in; groups of concepts that are the same thing out, each a star around at most one live term.
+"""Links in, groups out: which concepts are one thing.
 
-Chains of pairwise links glue unlike things together, so a member is tied to its centre and to nothing else. Two codes of one
-vocabulary never share a group: their own vocabulary keeps them apart, unless a curator said of each that it is the term.
+A group is a star: one centre, and members each held to be the same as the centre. Nothing is glued by chains, so two codes
+never meet through a third concept. At most one live target class is in a group, and it is the centre; a coded vocabulary
+gives one code, for it keeps its codes apart on purpose; the others stay linked. Texts may be many.
+What no class takes is grouped where vocabularies use lexically equal names; the rest stands alone. The result does not
+depend on the order of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kgbuild import tables
 from kgbuild.qualifiers import is_residual, qualifiers
-from kgbuild.vocabulary import VOCABULARIES, content_id, normalise_name
+from kgbuild.vocabulary import VOCABULARIES, normalise_name
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["MERGED_KINDS", "group_id", "merge"]
+__all__ = ["PHENOTYPE_KINDS", "VERSION", "group_id", "merge"]
 
-MERGED_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
+VERSION = 1
+PHENOTYPE_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
-# the first vocabulary among a group's members names it, so that a text that joins later does not rename it
-_PRECEDENCE = ("efo", "mondo", "doid", "icd10", "icd10cm", "phecode", "phecodex", "icd9cm", "finngen", "primekg", "text")
+# which member a group without a class is named after: the finest code list first, texts last
+_PRECEDENCE = ("efo", "mondo", "doid", "primekg", "phecodex", "phecode", "icd10cm", "icd10", "icd9cm", "finngen", "text")
 _CURATED = "semapv:ManualMappingCuration"
-_CHAINED = "semapv:MappingChaining"
-_LEXICAL = "semapv:LexicalMatching"
-_ITSELF = "semapv:UnspecifiedMatching"  # a centre with itself: nothing was matched
+
+
+def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target: str = "efo") -> pa.Table:
+    """Group the concepts that are phenotypes and live; every one of them is in exactly one group.
+
+    Args:
+        links: Table `links`; those that are accepted, exact and of `p_same` >= `merge_at` merge.
+        concepts: Table `concepts`.
+        merge_at: The least p_same.
+        target: The vocabulary whose classes are centres.
+    """
+    import pandas as pd
+
+    about = concepts.select(["id", "name", "vocabulary", "kind", "obsolete"]).to_pandas()
+    about = about[~about["obsolete"] & about["kind"].isin(PHENOTYPE_KINDS)].sort_values("id")
+    vocabulary = dict(zip(about["id"], about["vocabulary"], strict=True))
+    members = _members_of_classes(links.to_pandas(), vocabulary, merge_at, target)
+    left = about[~about["id"].isin(set(members["member_id"])) & (about["vocabulary"] != target)]
+    centres = about.loc[about["vocabulary"] == target, "id"]
+    parts = [_as_centres(centres), members, _groups_by_name(left, merge_at)]
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else pd.DataFrame(columns=_COLUMNS)
+    rows["group_id"] = [group_id(centre) for centre in rows["centre"]]
+    rows = rows.sort_values(["group_id", "is_centre", "member_id"], ascending=[True, False, True])
+    return tables.from_rows("groups", rows[["group_id", "member_id", "is_centre", "p_same", "justification"]].itertuples(index=False))
+
+
+_COLUMNS = ["centre", "member_id", "is_centre", "p_same", "justification"]
 
 
 def group_id(centre: str) -> str:
-    """Name the group around a term.
+    """Name a group after its centre.
 
     >>> group_id("MONDO:0005148")
     'harmonised:MONDO_0005148'
     """
-    return f"harmonised:{centre.replace(':', '_')}"
+    return "harmonised:" + centre.replace(":", "_", 1)
 
 
-def merge(
-    links: pa.Table, concepts: pa.Table, *, target: str = "efo", merge_at: float = 0.9, refused: Collection[tuple[str, str]] = ()
-) -> pa.Table:
-    """Put every live phenotype into exactly one group.
+def _members_of_classes(links: pd.DataFrame, vocabulary: dict[str, str], merge_at: float, target: str) -> pd.DataFrame:
+    """Choose, for each concept, the class that it is the same as, and for each class one code of each vocabulary."""
+    import pandas as pd
 
-    The result depends on what is linked, not on the order of rows.
+    blocked = set(zip(*(links.loc[links["predicate"] == "not", end] for end in ("subject_id", "object_id")), strict=True))
+    same = links[(links["decision"] == "accept") & (links["predicate"] == "exact")].copy()
+    same["curated"] = same["justification"] == _CURATED
+    same["subject_vocabulary"] = same["subject_id"].map(vocabulary)
+    same["object_vocabulary"] = same["object_id"].map(vocabulary)
+    fits = (
+        (same["p_same"] >= merge_at)
+        & (same["object_vocabulary"] == target)
+        & same["subject_vocabulary"].notna()
+        & (same["subject_vocabulary"] != target)
+    )
+    free = [pair not in blocked for pair in zip(same["subject_id"], same["object_id"], strict=True)]
+    same = same[fits & pd.Series(free, index=same.index)]
+    best_first = same.sort_values(
+        ["p_same", "curated", "similarity", "object_id", "subject_id"], ascending=[False, False, False, True, True], na_position="last"
+    )
+    chosen = best_first.drop_duplicates("subject_id")
+    coded = chosen["subject_vocabulary"].map({key: v.coded for key, v in VOCABULARIES.items()}).fillna(True).astype(bool)
+    second = chosen.duplicated(["object_id", "subject_vocabulary"]) & coded
+    chosen = chosen[~second]
+    made = {"centre": chosen["object_id"], "member_id": chosen["subject_id"], "is_centre": False, "p_same": chosen["p_same"]}
+    return pd.DataFrame(made | {"justification": chosen["justification"]})
 
-    Args:
-        links: The table `links`.
-        concepts: The table `concepts`.
-        target: The vocabulary whose terms are centres.
-        merge_at: p_same from which a link merges; a curator's exact, or an id that was replaced, merges anyway.
-        refused: (id, id) pairs that must not share a group, in either order, beyond what links with `not` say.
+
+def _as_centres(ids: pd.Series) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"centre": ids, "member_id": ids, "is_centre": True, "p_same": 1.0, "justification": "semapv:UnspecifiedMatching"})
+
+
+def _groups_by_name(left: pd.DataFrame, merge_at: float) -> pd.DataFrame:
+    """Group what no class took where names are lexically equal; a residual or qualified name means another thing in each list.
+
+    No gold says how often equal names are the same thing; p_same is the least that merging asks for.
     """
-    members = _members(concepts)
-    stars = _stars(links, members, target, merge_at)
-    blocked = _blocked(links, refused)
-    rows = _around_terms(members, stars, target, blocked)
-    placed = {row[1] for row in rows}
-    rows += _without_term(members[~members["id"].isin(placed)], blocked)
-    return tables.from_rows("groups", sorted(rows))
+    import pandas as pd
 
-
-def _members(concepts: pa.Table) -> pd.DataFrame:
-    frame = concepts.select(["id", "name", "vocabulary", "kind", "obsolete"]).to_pandas()
-    frame = frame[frame["kind"].isin(MERGED_KINDS) & ~frame["obsolete"]]
-    order = {vocabulary: place for place, vocabulary in enumerate(_PRECEDENCE)}
-    frame = frame.assign(precedence=frame["vocabulary"].map(order).fillna(len(order)).astype(int))
-    return frame.sort_values(["precedence", "id"]).drop_duplicates("id").reset_index(drop=True)
-
-
-def _stars(links: pa.Table, members: pd.DataFrame, target: str, merge_at: float) -> pd.DataFrame:
-    """Choose, for each concept, the one term that it is the same as: the surest statement, then the highest p_same."""
-    vocabulary_of = members.set_index("id")["vocabulary"]
-    frame = links.select(["subject_id", "object_id", "predicate", "p_same", "decision", "justification", "similarity"]).to_pandas()
-    frame = frame[frame["predicate"].eq("exact") & frame["decision"].eq("accept")]
-    frame["vocabulary"] = frame["subject_id"].map(vocabulary_of)
-    frame = frame[frame["vocabulary"].notna() & frame["vocabulary"].ne(target) & frame["object_id"].map(vocabulary_of).eq(target)]
-    frame["stated"] = frame["justification"].isin([_CURATED, _CHAINED]) & frame["p_same"].eq(1.0)
-    # uncalibrated: equal names were accepted without a number
-    lexical = frame["p_same"].isna() & frame["justification"].eq(_LEXICAL)
-    frame = frame[frame["stated"] | frame["p_same"].ge(merge_at) | lexical]
-    frame = frame.assign(sure=frame["p_same"].fillna(-1.0), alike=frame["similarity"].fillna(0.0))
-    frame = frame.sort_values(["subject_id", "stated", "sure", "alike", "object_id"], ascending=[True, False, False, False, True])
-    return frame.drop_duplicates("subject_id").reset_index(drop=True)
-
-
-def _blocked(links: pa.Table, refused: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
-    frame = links.select(["subject_id", "object_id", "predicate"]).to_pandas()
-    frame = frame[frame["predicate"] == "not"]
-    return {frozenset(pair) for pair in zip(frame["subject_id"], frame["object_id"], strict=True)} | {frozenset(pair) for pair in refused}
-
-
-def _around_terms(members: pd.DataFrame, stars: pd.DataFrame, target: str, blocked: set[frozenset[str]]) -> list[tuple[Any, ...]]:
-    """Make a group of each term of the target vocabulary, with what is the same; of several codes of one vocabulary, the surest."""
-    rows: list[tuple[Any, ...]] = [(group_id(id_), id_, True, 1.0, _ITSELF) for id_ in members.loc[members["vocabulary"] == target, "id"]]
-    stars = stars.sort_values(["object_id", "stated", "sure", "alike", "subject_id"], ascending=[True, False, False, False, True])
-    taken: set[tuple[str, str]] = set()
-    for link in stars.to_dict("records"):
-        place = (link["object_id"], link["vocabulary"])
-        coded = VOCABULARIES[link["vocabulary"]].coded if link["vocabulary"] in VOCABULARIES else True
-        crowded = coded and place in taken and not link["stated"]
-        if crowded or frozenset((link["subject_id"], link["object_id"])) in blocked:
-            continue
-        taken.add(place)
-        p_same = None if link["sure"] < 0 else link["p_same"]
-        rows.append((group_id(link["object_id"]), link["subject_id"], False, p_same, link["justification"]))
-    return rows
-
-
-def _without_term(members: pd.DataFrame, blocked: set[frozenset[str]]) -> list[tuple[Any, ...]]:
-    """Group what no term holds by lexically equal names, one code per vocabulary; a residual or qualified text with none."""
-    by_name: dict[str, list[tuple[str, str]]] = {}
-    alone: list[tuple[str, str]] = []
-    for id_, name, vocabulary in zip(members["id"], members["name"], members["vocabulary"], strict=True):
-        form = normalise_name(name)
-        if not form or is_residual(name) or qualifiers(name):
-            alone.append((id_, vocabulary))
-        else:
-            by_name.setdefault(form, []).append((id_, vocabulary))
-    rows = [_of_own(id_) for id_, _ in alone]
-    for form in sorted(by_name):
-        rows += _lexical_group(by_name[form], blocked)
-    return rows
-
-
-def _lexical_group(named: Sequence[tuple[str, str]], blocked: set[frozenset[str]]) -> list[tuple[Any, ...]]:
-    """Make one group of concepts with one name; they come in the order of precedence, so the first is the centre."""
-    centre = named[0][0]
-    rows, seen = [_of_own(centre)], {named[0][1]}
-    for id_, vocabulary in named[1:]:
-        coded = VOCABULARIES[vocabulary].coded if vocabulary in VOCABULARIES else True
-        if (coded and vocabulary in seen) or frozenset((id_, centre)) in blocked:
-            rows.append(_of_own(id_))
-            continue
-        seen.add(vocabulary)
-        rows.append((rows[0][0], id_, False, None, _LEXICAL))
-    return rows
-
-
-def _of_own(id_: str) -> tuple[Any, ...]:
-    return (content_id("harmonised", id_), id_, True, 1.0, _ITSELF)
+    own_meaning = [is_residual(name) or bool(qualifiers(name)) for name in left["name"]]
+    normal = [id_ if own else normalise_name(name) or id_ for id_, name, own in zip(left["id"], left["name"], own_meaning, strict=True)]
+    rank = left["vocabulary"].map({key: n for n, key in enumerate(_PRECEDENCE)}).fillna(len(_PRECEDENCE))
+    rows = left.assign(normal=normal, rank=rank).sort_values(["rank", "id"])
+    coded = rows["vocabulary"].map({key: v.coded for key, v in VOCABULARIES.items()}).fillna(True).astype(bool)
+    repeated = rows.duplicated(["normal", "vocabulary"]) & coded  # its own vocabulary keeps it apart: it stands alone
+    rows.loc[repeated, "normal"] = rows.loc[repeated, "id"]
+    rows["centre"] = rows.groupby("normal", sort=False)["id"].transform("first")
+    is_centre = rows["centre"] == rows["id"]
+    made = {
+        "centre": rows["centre"],
+        "member_id": rows["id"],
+        "is_centre": is_centre,
+        "p_same": is_centre.map({True: 1.0, False: merge_at}),
+    }
+    return pd.DataFrame(made | {"justification": is_centre.map({True: "semapv:UnspecifiedMatching", False: "semapv:LexicalMatching"})})

@@ -225,7 +225,7 @@ TABLES: dict[str, Table] = {
                 _required("group_id", "string", "harmonised:…"),
                 _required("member_id", "string", "CURIE"),
                 _required("is_centre", "bool", "the concept that the star is around"),
-                _optional("p_same", "float64", "with the centre; 1 for the centre itself; null: equal names and no calibration"),
+                _required("p_same", "float64", "with the centre; 1 for the centre itself"),
                 _required("justification", "string", "semapv CURIE"),
             ),
         ),
