@@ -404,7 +404,7 @@ def cited_codes(xrefs: pd.DataFrame, term_ids: Sequence[str]) -> pd.DataFrame:
     terms = set(term_ids)
     stated = xrefs[(xrefs["predicate"] == "xref") & xrefs["subject_id"].isin(terms) & ~xrefs["object_id"].isin(terms)]
     pairs = stated[["object_id", "subject_id"]].set_axis(["subject_id", "object_id"], axis=1).drop_duplicates()
-    prefix = pairs["subject_id"].str.partition(":")[0]
+    prefix = pairs["subject_id"].map(lambda id_: id_.partition(":")[0])
     return pairs.assign(
         terms=pairs.groupby("subject_id")["object_id"].transform("size"), codes=pairs.groupby(["object_id", prefix])["subject_id"].transform("size")
     ).reset_index(drop=True)
@@ -542,9 +542,8 @@ def _fit_by_vocabulary(gold: GoldPairs, columns: np.ndarray, kept: np.ndarray, w
     """Fit the common coefficients and, for each vocabulary with enough gold, what it adds to those in some places."""
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = columns.mean(axis=0), columns.std(axis=0)
-    spread[spread < 1e-6] = 1.0
-    scaled = (columns - mean) / spread
+    mean, spread = _scale(columns)
+    scaled = ((columns - mean) / spread).astype(columns.dtype)
     vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()[kept]]
     names = [v for v in sorted(set(gold.subjects.vocabularies)) if _n_judged(gold, v) >= MIN_GOLD]
     parts = [scaled]
@@ -553,7 +552,13 @@ def _fit_by_vocabulary(gold: GoldPairs, columns: np.ndarray, kept: np.ndarray, w
         parts += [scaled[:, places] * mask * _OWN, mask]
     right = gold.pairs["right"].to_numpy()[kept]
     model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=1e-4).fit(np.hstack(parts), right, sample_weight=weights)
-    return _unscaled(model.coef_[0].astype(float), float(model.intercept_[0]), names, places, mean.astype(float), spread.astype(float))
+    return _unscaled(model.coef_[0].astype(float), float(model.intercept_[0]), names, places, mean, spread)
+
+
+def _scale(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and spread of each column; one that hardly varies gets an infinite spread, and so no say."""
+    mean, spread = columns.mean(axis=0, dtype=float), columns.std(axis=0, dtype=float)
+    return mean, np.where(spread > 1e-3, spread, np.inf)
 
 
 def _unscaled(
@@ -627,8 +632,7 @@ def _fit_exact(gold: GoldPairs) -> Logistic | None:
     # sets that only ever say "exact" are of another kind of list: they count, but little
     weights = np.array([1.0 if kind in judged_both else 100 / np.count_nonzero(kinds == kind) for kind in kinds])
     columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)[rows]
-    mean, spread = columns.mean(axis=0), columns.std(axis=0)
-    spread[spread < 1e-6] = 1.0
+    mean, spread = _scale(columns)
     model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000).fit((columns - mean) / spread, label[rows], sample_weight=np.minimum(weights, 1.0))
     raw = model.coef_[0] / spread
     return Logistic(round(float(model.intercept_[0] - raw @ mean), 6), tuple(np.round(raw, 6).tolist()))

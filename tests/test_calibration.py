@@ -1,0 +1,117 @@
+"""Probabilities come from gold, out of fold, and keep to what residual texts and contradictions allow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_terms import embed, organ_gold, organ_terms, subjects, terms
+
+from kgbuild.calibration import NEVER, Calibration, GoldPairs, citations_of, cited_codes, default_calibration, fit, gold_pairs, probabilities_out_of_fold, with_pairs
+from kgbuild.features import measure
+from kgbuild.neighbours import candidates
+
+
+@pytest.fixture(scope="module")
+def gold() -> GoldPairs:
+    return gold_pairs(pd.DataFrame(organ_gold()), organ_terms(), embed, absent=0.2, repeat_absent=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(gold: GoldPairs) -> Calibration:
+    made = fit(gold, encoder="hashed")
+    assert made is not None
+    return made
+
+
+def test_gold_shows_a_fifth_twice_once_without_the_right_term(gold: GoldPairs) -> None:
+    right = gold.pairs.groupby("subject")["right"].any().reindex(range(len(gold.sets)), fill_value=False).to_numpy()
+    assert 500 < len(gold.sets) < 620
+    assert not right[gold.absent].any()
+    assert right[~gold.absent].mean() > 0.95
+
+
+def test_what_shares_a_target_or_a_text_is_in_one_component(gold: GoldPairs) -> None:
+    of_target: dict[frozenset[str], set[int]] = {}
+    for targets, component in zip(gold.targets, gold.components, strict=True):
+        of_target.setdefault(targets, set()).add(int(component))
+    assert all(len(components) == 1 for components in of_target.values())
+
+
+def test_out_of_fold_probabilities_tell_right_from_wrong(gold: GoldPairs) -> None:
+    p, right = probabilities_out_of_fold(gold), gold.pairs["right"].to_numpy()
+    assert ((p >= 0) & (p <= 1)).all()
+    assert p[right].mean() > 0.6 > 0.05 > p[~right].mean()
+
+
+def test_the_same_gold_gives_the_same_fit(gold: GoldPairs, fitted: Calibration) -> None:
+    again = fit(gold, encoder="hashed")
+    assert again is not None
+    assert again.to_json() == fitted.to_json()
+
+
+def test_a_fit_survives_being_written(gold: GoldPairs, fitted: Calibration) -> None:
+    read = Calibration.from_json(fitted.to_json())
+    vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()]
+    assert np.array_equal(read.p_target(gold.pairs, gold.features, vocabularies), fitted.p_target(gold.pairs, gold.features, vocabularies))
+    assert read.to_json() == fitted.to_json()
+
+
+def test_a_fit_for_other_features_is_refused(fitted: Calibration) -> None:
+    with pytest.raises(ValueError, match="fit it again"):
+        Calibration.from_json(fitted.to_json().replace('"label_tfidf"', '"other"', 1))
+
+
+def test_too_little_gold_gives_no_fit() -> None:
+    some = gold_pairs(pd.DataFrame(organ_gold()[:60]), organ_terms(), embed)
+    assert fit(some, encoder="hashed") is None
+
+
+def test_a_vocabulary_with_little_gold_has_the_common_fit_and_says_so(fitted: Calibration) -> None:
+    assert fitted.name_for("text") == "workspace: text"
+    assert fitted.name_for("icd9cm") == "workspace: all vocabularies"
+
+
+def test_a_residual_text_and_a_contradiction_are_never_the_same(fitted: Calibration) -> None:
+    left = subjects({"text:1": ("Other benign neoplasm of skin", "text"), "text:2": ("Acute inflammation, skin", "text")})
+    pairs = candidates(left.names, organ_terms().names, 120)
+    p = fitted.p_exact(measure(pairs, left, organ_terms()))
+    named = pairs.assign(p=p, term=[organ_terms().names.texts[row] for row in pairs["target_name"]])
+    residual = named[named["subject"] == 0]
+    chronic = named[(named["subject"] == 1) & named["term"].str.contains("chronic")]
+    assert (residual["p"] <= NEVER).all()
+    assert len(chronic)
+    assert (chronic["p"] <= NEVER).all()
+
+
+def test_a_threshold_asks_more_for_a_higher_precision_and_is_out_of_reach_where_nothing_was_that_right() -> None:
+    curve = ((0.3, 0.6), (0.5, 0.8), (0.7, 0.95))
+    made = Calibration("x", {}, {}, None, None, {"": curve, "text": ((0.3, 0.4),)})  # type: ignore[arg-type]
+    assert [made.threshold("icd10", precision) for precision in (0.6, 0.9, 0.99)] == [0.3, 0.7, 2.0]
+    assert made.threshold("text", 0.9) == 2.0
+
+
+def test_cross_references_are_counted_both_ways() -> None:
+    rows = [("EFO:1", "icd10:E11"), ("EFO:2", "icd10:E11"), ("EFO:3", "icd10:J45"), ("EFO:3", "icd10cm:J45"), ("EFO:3", "EFO:1")]
+    xrefs = pd.DataFrame([(a, "xref", b) for a, b in rows], columns=["subject_id", "predicate", "object_id"])
+    cited = cited_codes(xrefs, ["EFO:1", "EFO:2", "EFO:3"])
+    assert cited[["subject_id", "object_id", "terms", "codes"]].values.tolist() == [
+        ["icd10:E11", "EFO:1", 2, 1], ["icd10:E11", "EFO:2", 2, 1], ["icd10:J45", "EFO:3", 1, 1], ["icd10cm:J45", "EFO:3", 1, 1],
+    ]  # fmt: skip
+
+
+def test_a_term_that_cites_the_code_becomes_a_candidate_and_is_marked() -> None:
+    left, right = subjects({"icd10:J45": ("Asthma", "icd10")}), terms({"EFO:1": ["asthma"], "EFO:2": ["wheezing"]})
+    cited = pd.DataFrame({"subject_id": ["icd10:J45"], "object_id": ["EFO:2"], "terms": [1], "codes": [1]})
+    pairs = with_pairs(candidates(left.names, right.names, 1), left.names, ["icd10:J45"], right.names, cited)
+    marks = citations_of(pairs, ["icd10:J45"], right.names.ids, cited)
+    assert pairs[["target", "asked_for"]].values.tolist() == [[0, False], [1, True]]
+    assert marks["cited_one_to_one"].tolist() == [False, True]
+    assert marks["other_cited"].tolist() == [True, False]
+
+
+def test_the_shipped_fit_says_what_it_was_fitted_on_and_how_well_it_did() -> None:
+    made = default_calibration()
+    assert made.encoder == "minilm"
+    assert sum(made.provenance["gold"].values()) > 10_000
+    assert made.provenance["figures"]["held_out"]["as_is"]["all"]["ece"] < 0.08
