@@ -40,7 +40,9 @@ __all__ = [
     "gold_pairs",
     "has_default",
     "is_never_same",
+    "logits_out_of_fold",
     "probabilities_out_of_fold",
+    "probabilities_without_set",
     "with_pairs",
 ]
 
@@ -468,7 +470,7 @@ def fit(
     exact = _fit_exact(gold) or (exact_from.exact if exact_from else None)
     if n_judged < MIN_GOLD or exact is None:
         return None
-    logit = _logits_out_of_fold(gold, progress=progress)
+    logit = logits_out_of_fold(gold, progress=progress)
     p = _recalibrated_out_of_fold(gold, logit)
     everything = np.ones(len(gold.pairs), bool)
     counts = {name: int(sum(s == name and bool(t) for s, t in zip(gold.sets, gold.targets, strict=True))) for name in sorted(set(gold.sets))}
@@ -483,9 +485,22 @@ def fit(
     )
 
 
+def probabilities_without_set(gold: GoldPairs, name: str, logit: np.ndarray) -> np.ndarray:
+    """Compute p_target of each pair with fits that saw nothing of one set of curators.
+
+    Args:
+        logit: What `logits_out_of_fold` gives: the second fit learns from these, of the other sets.
+    """
+    subject = gold.pairs["subject"].to_numpy()
+    own = (np.array(gold.sets, dtype=object) == name)[subject]
+    vocabularies = gold.vocabularies[subject]
+    first = _by_vocabulary(_fit_pairwise(gold, ~own), gold.features[list(FEATURES)].to_numpy(float), vocabularies)
+    return _sigmoid(_by_vocabulary(_fit_listwise(gold, logit, ~own), _list_columns(first, subject), vocabularies))
+
+
 def probabilities_out_of_fold(gold: GoldPairs, *, progress: Progress | None = None) -> np.ndarray:
     """Compute p_target of each pair with fits that saw nothing of its component; cross-references play no part."""
-    return _recalibrated_out_of_fold(gold, _logits_out_of_fold(gold, progress=progress))
+    return _recalibrated_out_of_fold(gold, logits_out_of_fold(gold, progress=progress))
 
 
 def _folds(gold: GoldPairs) -> np.ndarray:
@@ -494,7 +509,8 @@ def _folds(gold: GoldPairs) -> np.ndarray:
     return fold[gold.pairs["subject"].to_numpy()]  # type: ignore[no-any-return]
 
 
-def _logits_out_of_fold(gold: GoldPairs, *, progress: Progress | None) -> np.ndarray:
+def logits_out_of_fold(gold: GoldPairs, *, progress: Progress | None = None) -> np.ndarray:
+    """Compute the first fit's logit of each pair, from fits that saw nothing of its component."""
     fold, logit = _folds(gold), np.zeros(len(gold.pairs))
     columns, vocabularies = gold.features[list(FEATURES)].to_numpy(float), gold.vocabularies[gold.pairs["subject"].to_numpy()]
     for number in range(FOLDS):

@@ -280,30 +280,19 @@ def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: 
     if made is None:
         raise ValueError(f"{fit_path} holds too few judged subjects")
     figures = evaluate_links(held, terms, embed, made, same=same)
-    left_out = {name: _without(gold, name) for name in sorted(set(gold.sets))}
+    left_out = _each_set_left_out(gold)
     return replace(made, provenance={**made.provenance, "figures": {"held_out": figures, "each_set_left_out": left_out}})
 
 
-def _without(gold: GoldPairs, name: str) -> dict[str, Any]:
-    """Fit without one set of curators, and report on it."""
-    sets = np.array(gold.sets)
-    others, own = _subset(gold, sets != name), _subset(gold, (sets == name) & ~gold.absent)
-    fitted = calibrating.fit(others, encoder="", exact_from=None)
-    if fitted is None:
-        return {}
-    p = fitted.p_target(own.pairs, own.features, own.vocabularies[own.pairs["subject"].to_numpy()])
-    summary: dict[str, Any] = figures_of(own, p)["all"]
-    return {key: summary[key] for key in ("n", "hits_at_1", "ece", "brier")}
-
-
-def _subset(gold: GoldPairs, subjects: np.ndarray) -> GoldPairs:
-    """Keep some subjects, numbered as they were."""
-    rows = subjects[gold.pairs["subject"].to_numpy()]
-    targets = [t if kept else frozenset() for t, kept in zip(gold.targets, subjects, strict=True)]
-    sets = [s if kept else "" for s, kept in zip(gold.sets, subjects, strict=True)]
-    citations = None if gold.citations is None else gold.citations[rows].reset_index(drop=True)
-    pairs, features = gold.pairs[rows].reset_index(drop=True), gold.features[rows].reset_index(drop=True)
-    return replace(gold, targets=targets, sets=sets, pairs=pairs, features=features, citations=citations)
+def _each_set_left_out(gold: GoldPairs) -> dict[str, dict[str, Any]]:
+    """Fit without each set of curators in turn, and report on it."""
+    logit, reports = calibrating.logits_out_of_fold(gold), {}
+    for name in sorted(set(gold.sets)):
+        p = calibrating.probabilities_without_set(gold, name, logit)
+        own = [targets if set_ == name and not absent else frozenset() for targets, set_, absent in zip(gold.targets, gold.sets, gold.absent, strict=True)]
+        summary = figures_of(replace(gold, targets=own), p)["all"]
+        reports[name] = {key: summary[key] for key in ("n", "hits_at_1", "ece", "brier")}
+    return reports
 
 
 def _packaged(efo_path: Path, cache_dir: Path) -> tuple[Terms, pd.DataFrame, Embed, str]:
