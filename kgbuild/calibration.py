@@ -32,6 +32,7 @@ __all__ = [
     "NEVER",
     "Calibration",
     "GoldPairs",
+    "Logistic",
     "citations_of",
     "cited_codes",
     "default_calibration",
@@ -119,7 +120,9 @@ class Calibration:
         """Say which fit a vocabulary gets: its own, or the common one."""
         return f"{self.provenance.get('name', 'workspace')}: {vocabulary if vocabulary in self.pairwise else 'all vocabularies'}"
 
-    def p_target(self, pairs: pd.DataFrame, features: pd.DataFrame, vocabularies: np.ndarray, citations: pd.DataFrame | None = None) -> np.ndarray:
+    def p_target(
+        self, pairs: pd.DataFrame, features: pd.DataFrame, vocabularies: np.ndarray, citations: pd.DataFrame | None = None
+    ) -> np.ndarray:
         """Compute the probability that a curator would choose the term.
 
         Args:
@@ -271,7 +274,9 @@ def gold_pairs(
 
         judged = pd.concat([judged, judged[chosen].assign(absent=True)], ignore_index=True)
     labels = judged["subject_label"].tolist()
-    subjects = Subjects(Names([str(row) for row in range(len(labels))], labels, np.arange(len(labels)), embed(labels)), judged["vocabulary"].tolist())
+    subjects = Subjects(
+        Names([str(row) for row in range(len(labels))], labels, np.arange(len(labels)), embed(labels)), judged["vocabulary"].tolist()
+    )
     pairs = candidates(subjects.names, terms.names, DEPTH + 5, progress=progress)  # five to spare for what is taken out
     if cited is not None:
         pairs = with_pairs(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited).rename(columns={"asked_for": "cited"})
@@ -328,7 +333,10 @@ def _labelled(pairs: pd.DataFrame, judged: pd.DataFrame, terms: Terms) -> pd.Dat
     twins = _lexical_twins(terms.names)
     right, exact, known, stays = [], [], [], []
     columns = {name: judged[name].tolist() for name in ("targets", "wrong", "exact", "inexact", "absent")}
-    hidden = [_with_twins(targets, twins) if absent else frozenset() for targets, absent in zip(columns["targets"], columns["absent"], strict=True)]
+    hidden = [
+        _with_twins(targets, twins) if absent else frozenset()
+        for targets, absent in zip(columns["targets"], columns["absent"], strict=True)
+    ]
     for subject, target in zip(pairs["subject"], pairs["target"], strict=True):
         id_ = ids[target]
         right.append(id_ in columns["targets"][subject])
@@ -408,7 +416,8 @@ def cited_codes(xrefs: pd.DataFrame, term_ids: Sequence[str]) -> pd.DataFrame:
     pairs = stated[["object_id", "subject_id"]].set_axis(["subject_id", "object_id"], axis=1).drop_duplicates()
     prefix = pairs["subject_id"].map(lambda id_: id_.partition(":")[0])
     return pairs.assign(
-        terms=pairs.groupby("subject_id")["object_id"].transform("size"), codes=pairs.groupby(["object_id", prefix])["subject_id"].transform("size")
+        terms=pairs.groupby("subject_id")["object_id"].transform("size"),
+        codes=pairs.groupby(["object_id", prefix])["subject_id"].transform("size"),
     ).reset_index(drop=True)
 
 
@@ -418,11 +427,15 @@ def with_pairs(pairs: pd.DataFrame, subjects: Names, subject_ids: Sequence[str],
 
     rows = pd.DataFrame({"subject_id": subject_ids, "subject": range(len(subject_ids))})
     places = pd.DataFrame({"object_id": terms.ids, "target": range(len(terms.ids))})
-    asked = rows.merge(wanted[["subject_id", "object_id"]].drop_duplicates(), on="subject_id").merge(places, on="object_id")[["subject", "target"]]
+    asked = rows.merge(wanted[["subject_id", "object_id"]].drop_duplicates(), on="subject_id").merge(places, on="object_id")[
+        ["subject", "target"]
+    ]
     marked = pairs.merge(asked.assign(asked_for=True), on=["subject", "target"], how="outer", indicator=True)
     marked["asked_for"] = marked["asked_for"].notna()
     known, new = marked[marked["_merge"] != "right_only"], marked[marked["_merge"] == "right_only"]
-    frame = pd.concat([known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, asked_for=True)], ignore_index=True)
+    frame = pd.concat(
+        [known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, asked_for=True)], ignore_index=True
+    )
     frame = frame.drop(columns="_merge").astype({"subject_name": int, "target_name": int, "equal": bool, "similarity": np.float32})
     return frame.sort_values(["subject", "similarity", "target"], ascending=[True, False, True]).reset_index(drop=True)
 
@@ -444,13 +457,24 @@ def citations_of(pairs: pd.DataFrame, subject_ids: Sequence[str], term_ids: Sequ
     """Say of each pair whether the term cites the subject's code: `any_cited` and CITATION_FEATURES without the first."""
     import pandas as pd
 
-    keys = pd.DataFrame({"subject_id": np.array(subject_ids, dtype=object)[pairs["subject"]], "object_id": np.array(term_ids, dtype=object)[pairs["target"]]})
+    keys = pd.DataFrame(
+        {
+            "subject_id": np.array(subject_ids, dtype=object)[pairs["subject"]],
+            "object_id": np.array(term_ids, dtype=object)[pairs["target"]],
+        }
+    )
     found = keys.merge(cited, on=["subject_id", "object_id"], how="left")
     here = found["terms"].notna().to_numpy()
     any_cited = keys["subject_id"].isin(set(cited["subject_id"])).to_numpy()
     alone = here & (found["terms"] == 1).to_numpy()
     return pd.DataFrame(
-        {"any_cited": any_cited, "cited": here, "cited_alone": alone, "cited_one_to_one": alone & (found["codes"] == 1).to_numpy(), "other_cited": any_cited & ~here}
+        {
+            "any_cited": any_cited,
+            "cited": here,
+            "cited_alone": alone,
+            "cited_one_to_one": alone & (found["codes"] == 1).to_numpy(),
+            "other_cited": any_cited & ~here,
+        }
     )
 
 
@@ -458,7 +482,12 @@ def citations_of(pairs: pd.DataFrame, subject_ids: Sequence[str], term_ids: Sequ
 
 
 def fit(
-    gold: GoldPairs, *, encoder: str, exact_from: Calibration | None = None, provenance: Mapping[str, Any] | None = None, progress: Progress | None = None
+    gold: GoldPairs,
+    *,
+    encoder: str,
+    exact_from: Calibration | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Calibration | None:
     """Fit on judged pairs; None with too few. Thresholds come from scores out of fold.
 
@@ -473,7 +502,9 @@ def fit(
     logit = logits_out_of_fold(gold, progress=progress)
     p = _recalibrated_out_of_fold(gold, logit)
     everything = np.ones(len(gold.pairs), bool)
-    counts = {name: int(sum(s == name and bool(t) for s, t in zip(gold.sets, gold.targets, strict=True))) for name in sorted(set(gold.sets))}
+    counts = {
+        name: int(sum(s == name and bool(t) for s, t in zip(gold.sets, gold.targets, strict=True))) for name in sorted(set(gold.sets))
+    }
     return Calibration(
         encoder,
         _fit_pairwise(gold, everything),
@@ -554,7 +585,9 @@ def _fit_pairwise(gold: GoldPairs, rows: np.ndarray) -> dict[str, Logistic]:
     return _fit_by_vocabulary(gold, columns, kept, weights, [FEATURES.index(name) for name in INTERACTING])
 
 
-def _fit_by_vocabulary(gold: GoldPairs, columns: np.ndarray, kept: np.ndarray, weights: np.ndarray, places: list[int]) -> dict[str, Logistic]:
+def _fit_by_vocabulary(
+    gold: GoldPairs, columns: np.ndarray, kept: np.ndarray, weights: np.ndarray, places: list[int]
+) -> dict[str, Logistic]:
     """Fit the common coefficients and, for each vocabulary with enough gold, what it adds to those in some places."""
     from sklearn.linear_model import LogisticRegression
 
@@ -649,7 +682,9 @@ def _fit_exact(gold: GoldPairs) -> Logistic | None:
     weights = np.array([1.0 if kind in judged_both else 100 / np.count_nonzero(kinds == kind) for kind in kinds])
     columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)[rows]
     mean, spread = _scale(columns)
-    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000).fit((columns - mean) / spread, label[rows], sample_weight=np.minimum(weights, 1.0))
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000).fit(
+        (columns - mean) / spread, label[rows], sample_weight=np.minimum(weights, 1.0)
+    )
     raw = model.coef_[0] / spread
     return Logistic(round(float(model.intercept_[0] - raw @ mean), 6), tuple(np.round(raw, 6).tolist()))
 

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["calibrate", "evaluate_links", "expected_calibration_error", "figures_of", "reliability_svg", "split_gold"]
+__all__ = [
+    "calibrate",
+    "evaluate_links",
+    "expected_calibration_error",
+    "figures_of",
+    "fit_default",
+    "main",
+    "reliability_svg",
+    "split_gold",
+]
 
 Embed = Callable[[list[str]], np.ndarray]
 Progress = Callable[[str, int, int], None]
@@ -65,7 +74,10 @@ def calibrate(
         gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True, progress=progress)
         fitted = calibrating.fit(gold, encoder=encoder, exact_from=default, progress=progress)
     used = fitted or (default if packaged else None)
-    figures: dict[str, Any] = {"calibration": used.provenance.get("name", "workspace") if used else "uncalibrated", "fitted_on": len(fit_rows)}
+    figures: dict[str, Any] = {
+        "calibration": used.provenance.get("name", "workspace") if used else "uncalibrated",
+        "fitted_on": len(fit_rows),
+    }
     if len(held_out):
         figures |= evaluate_links(held_out, terms, embed, used, same=same, precision=precision)
     return used, figures
@@ -113,7 +125,9 @@ def evaluate_links(
 def _vocabularies(gold: GoldPairs, held_out: pd.DataFrame) -> list[str]:
     """Give subjects the vocabulary that they have in the tables, not the one that a fit sets apart."""
     of_set = held_out.groupby(["set", "subject_label"])["vocabulary"].first().to_dict()
-    return [of_set.get((set_, text), v) for set_, text, v in zip(gold.sets, gold.subjects.names.texts, gold.subjects.vocabularies, strict=True)]
+    return [
+        of_set.get((set_, text), v) for set_, text, v in zip(gold.sets, gold.subjects.names.texts, gold.subjects.vocabularies, strict=True)
+    ]
 
 
 def figures_of(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None = None, precision: float = 0.95) -> dict[str, Any]:
@@ -229,7 +243,9 @@ def reliability_svg(figures: Mapping[str, Any], *, title: str = "Held-out curate
     dots = []
     for b in bins:
         x, y = place(b["p"], b["right"])
-        dots.append(f'<circle cx="{x}" cy="{y}" r="{4 + 12 * (b["n"] / most) ** 0.5:.1f}"><title>n = {b["n"]}, p = {b["p"]:.3f}, right = {b["right"]:.3f}</title></circle>')
+        dots.append(
+            f'<circle cx="{x}" cy="{y}" r="{4 + 12 * (b["n"] / most) ** 0.5:.1f}"><title>n = {b["n"]}, p = {b["p"]:.3f}, right = {b["right"]:.3f}</title></circle>'
+        )
     ticks = []
     for value in (0, 0.25, 0.5, 0.75, 1):
         x, y = place(value, 0)
@@ -289,7 +305,10 @@ def _each_set_left_out(gold: GoldPairs) -> dict[str, dict[str, Any]]:
     logit, reports = calibrating.logits_out_of_fold(gold), {}
     for name in sorted(set(gold.sets)):
         p = calibrating.probabilities_without_set(gold, name, logit)
-        own = [targets if set_ == name and not absent else frozenset() for targets, set_, absent in zip(gold.targets, gold.sets, gold.absent, strict=True)]
+        own = [
+            targets if set_ == name and not absent else frozenset()
+            for targets, set_, absent in zip(gold.targets, gold.sets, gold.absent, strict=True)
+        ]
         summary = figures_of(replace(gold, targets=own), p)["all"]
         reports[name] = {key: summary[key] for key in ("n", "hits_at_1", "ece", "brier")}
     return reports
@@ -313,7 +332,12 @@ def _packaged(efo_path: Path, cache_dir: Path) -> tuple[Terms, pd.DataFrame, Emb
     parents = made["relations"].loc[made["relations"]["predicate"] == "IS_A", ["subject_id", "object_id"]]
     texts = names["name"].tolist()
     listed = Names(list(row), texts, names["concept_id"].map(row).to_numpy(np.int64), embed(texts))
-    return Terms(listed, concepts["kind"].tolist(), list(parents.itertuples(index=False, name=None))), made["xrefs"], embed, encoder.spec.model
+    return (
+        Terms(listed, concepts["kind"].tolist(), list(parents.itertuples(index=False, name=None))),
+        made["xrefs"],
+        embed,
+        encoder.spec.model,
+    )
 
 
 if __name__ == "__main__":
