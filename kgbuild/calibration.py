@@ -206,7 +206,7 @@ def _sigmoid(logit: np.ndarray) -> np.ndarray:
 
 def is_never_same(features: pd.DataFrame) -> np.ndarray:
     """Tell which pairs are never the same thing: one side is residual or qualified, or the names contradict each other."""
-    forbidden = (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1)
+    forbidden: np.ndarray = (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1)
     return forbidden & ~(features["equal"].to_numpy() > 0)
 
 

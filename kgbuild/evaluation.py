@@ -9,6 +9,7 @@ right term (and those with an equal name) taken from the candidates of a fifth o
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -172,7 +173,7 @@ def _firsts(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | No
 
 def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -> dict[str, Any]:
     right, p, rank = firsts["right"].to_numpy(), firsts["p"].to_numpy(), firsts["rank"].to_numpy()
-    figures = {
+    figures: dict[str, Any] = {
         "n": len(firsts),
         "hits_at_1": _rounded(right.mean()),
         "hits_at_10": _rounded((rank <= 10).mean()),
@@ -221,7 +222,7 @@ def _interval(p: np.ndarray, right: np.ndarray, component: np.ndarray) -> tuple[
     _, group = np.unique(component, return_inverse=True)
     order = np.argsort(group, kind="stable")
     bounds = np.searchsorted(group[order], np.arange(group.max(initial=-1) + 2))
-    members = [order[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    members = [order[a:b] for a, b in itertools.pairwise(bounds)]
     if not members:
         return 0.0, 0.0
     values = []

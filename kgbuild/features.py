@@ -70,7 +70,15 @@ FEATURES: tuple[str, ...] = (
 )  # fmt: skip
 
 # any of these above 0: the two are not the same thing, unless their names are lexically equal
-NEVER_SAME = ("qualifiers_of_subject", "qualifiers_of_target", "residual_subject", "residual_target", "conflicts", "number_conflict", "letter_conflict")
+NEVER_SAME = (
+    "qualifiers_of_subject",
+    "qualifiers_of_target",
+    "residual_subject",
+    "residual_target",
+    "conflicts",
+    "number_conflict",
+    "letter_conflict",
+)
 
 
 @dataclass(frozen=True)
@@ -270,7 +278,8 @@ def _groups(subject: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _count_between(group: np.ndarray, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Count, for each row, the values of its group in a range; groups are kept apart by an offset of 4 (cosines are within 1)."""
     keys = np.sort(group * 4.0 + value)
-    return np.searchsorted(keys, group * 4.0 + high, "right") - np.searchsorted(keys, group * 4.0 + low, "left")
+    counts: np.ndarray = np.searchsorted(keys, group * 4.0 + high, "right") - np.searchsorted(keys, group * 4.0 + low, "left")
+    return counts
 
 
 def _traits(names: Names) -> _Traits:
@@ -351,7 +360,11 @@ def _ones(mask: np.ndarray) -> np.ndarray:
 
 
 def _of_sides(left: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    found: dict[str, Any] = {"conflicts": np.zeros(len(left)), "sides_of_subject": np.zeros(len(left)), "sides_of_target": np.zeros(len(left))}
+    found: dict[str, Any] = {
+        "conflicts": np.zeros(len(left)),
+        "sides_of_subject": np.zeros(len(left)),
+        "sides_of_target": np.zeros(len(left)),
+    }
     for axis, (a, b) in _by_axis(left, right):
         own = {"measured": "measured", "malignancy": "malignant"}.get(axis)
         found["conflicts"] += _apart(a, b)
@@ -404,7 +417,7 @@ def _relatives(rows: _Rows, similarity: np.ndarray, terms: Terms) -> dict[str, A
     for name in ("descendants_near", "ancestors_near"):
         found[name] = np.log1p(found[name])
     for relation, value in best.items():
-        found |= {f"{relation}_gap": np.where(value > -1, value - similarity, 0), f"has_{relation}": value > -1}
+        found |= {f"{relation}_gap": np.where(value > -1, value - similarity, 0), f"has_{relation}": (value > -1).astype(float)}
     return found
 
 
@@ -432,5 +445,3 @@ def _closure(edges: Sequence[tuple[int, int]], n: int) -> np.ndarray:
                 todo.extend(parents.get(ancestor, ()))
         keys.extend(term * n + ancestor for ancestor in seen)
     return np.sort(np.array(keys, np.int64))
-
-

@@ -352,7 +352,9 @@ def _write_links(tables_dir: Path, links_dir: Path, writer: _Writer) -> None:
         "links",
         ["subject_id", "object_id", "predicate", "similarity", "p_target", "p_same", "decision", "justification", "calibration"],
     )
-    kept = links["decision"].isin(["accept", "review"]) & links["predicate"].isin(list(_LINK_EDGES))
+    worth = links["decision"].isin(["accept", "review"])
+    kept = worth & links["predicate"].isin(list(_LINK_EDGES))
+    writer.summary.leave_out("links: close, for review only (they are in the mapping table)", int((worth & ~kept).sum()))
     links = links[kept].assign(source="kgbuild")
     by_type: dict[str, list[pd.DataFrame]] = {}
     for predicate, (edge_type, from_subject) in _LINK_EDGES.items():

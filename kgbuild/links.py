@@ -45,7 +45,17 @@ _SAME_AT = 0.5  # p_same from which a link is written as exact
 _NONE_AT = 0.2  # below this best p_target, "none of these" is the better answer
 _AGREE_AT = 0.6  # cosine from which names agree enough to trust a one-to-one cross-reference, or to look at uncalibrated
 _GROUP = "primekg.group:"  # a grouped node is broader than each of what it groups
-_SHOWN = ("gap", "tfidf", "label_tfidf", "subject_covered", "target_covered", "conflicts", "qualifiers_of_subject", "qualifiers_of_target", "residual_subject")
+_SHOWN = (
+    "gap",
+    "tfidf",
+    "label_tfidf",
+    "subject_covered",
+    "target_covered",
+    "conflicts",
+    "qualifiers_of_subject",
+    "qualifiers_of_target",
+    "residual_subject",
+)
 
 
 def link(
@@ -78,8 +88,8 @@ def link(
         rows = np.arange(start, min(start + _PORTION, n))
         portion = Subjects(subjects.names.of(rows), [subjects.vocabularies[row] for row in rows])
         scored = _scored(portion, terms, known, calibration)
-        decided = _decided(scored, portion, calibration, precision)
-        parts.append(_as_table(_kept(decided, top_k), portion, terms))
+        decided = _decided(scored, calibration, precision)
+        parts.append(_as_table(_kept(decided, top_k), terms))
         if progress:
             progress("linking", min(start + _PORTION, n), n)
     return tables.concatenate("links", parts)
@@ -134,8 +144,12 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     features = measure(pairs, subjects, terms)
     citations = citations_of(pairs, ids, term_ids, known.cited)
     vocabularies = np.array(subjects.vocabularies, dtype=object)[pairs["subject"]]
-    frame = pairs.assign(subject_id=np.array(ids, dtype=object)[pairs["subject"]], object_id=np.array(term_ids, dtype=object)[pairs["target"]])
-    frame = frame.assign(vocabulary=vocabularies, one_to_one=citations["cited_one_to_one"], cited=citations["cited"], never=is_never_same(features))
+    frame = pairs.assign(
+        subject_id=np.array(ids, dtype=object)[pairs["subject"]], object_id=np.array(term_ids, dtype=object)[pairs["target"]]
+    )
+    frame = frame.assign(
+        vocabulary=vocabularies, one_to_one=citations["cited_one_to_one"], cited=citations["cited"], never=is_never_same(features)
+    )
     frame["kind"] = np.array(terms.kinds, dtype=object)[pairs["target"]]
     frame["p_target"] = np.nan if calibration is None else calibration.p_target(pairs, features, vocabularies, citations)
     frame["p_exact"] = np.nan if calibration is None else calibration.p_exact(features)
@@ -150,7 +164,7 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     return frame
 
 
-def _decided(frame: pd.DataFrame, subjects: Subjects, calibration: Calibration | None, precision: float) -> pd.DataFrame:
+def _decided(frame: pd.DataFrame, calibration: Calibration | None, precision: float) -> pd.DataFrame:
     """Order the candidates of each subject and decide on each."""
     frame = frame.assign(p_same=frame["p_target"] * frame["p_exact"])
     frame = _ordered(_predicted(frame, calibration, precision), calibration is not None)
@@ -240,16 +254,18 @@ def _with_curated(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kept(frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Number the links of each subject, curated ones first, and keep the best; what curators said stays, and what is accepted."""
+    """Rank the links of each subject, curated ones first, and keep the best; what curators said stays, and what is accepted."""
     frame = frame.assign(later=~frame["said"], none=frame["p_target"].isna())
     frame["sorting"] = np.where(frame["none"], -frame["place"], -frame["p_target"].fillna(0.0))
     accepted = frame["decision"] != "accept"
-    frame = frame.assign(not_accepted=accepted).sort_values(["subject", "later", "sorting", "place"] if not frame["none"].any() else ["subject", "later", "not_accepted", "place"])
+    frame = frame.assign(not_accepted=accepted).sort_values(
+        ["subject", "later", "sorting", "place"] if not frame["none"].any() else ["subject", "later", "not_accepted", "place"]
+    )
     frame = frame.assign(rank=frame.groupby("subject").cumcount() + 1)
     return frame[(frame["rank"] <= top_k) | frame["spoken"] | (frame["decision"] == "accept")].reset_index(drop=True)
 
 
-def _as_table(frame: pd.DataFrame, subjects: Subjects, terms: Terms) -> pa.Table:
+def _as_table(frame: pd.DataFrame, terms: Terms) -> pa.Table:
     import pyarrow as pa
 
     columns = {name: frame[name] for name in ("subject_id", "object_id", "rank", "predicate", "decision", "justification", "calibration")}
@@ -305,7 +321,7 @@ def map_texts(
     names = Names([ids[row] for row in rows], [texts[row] for row in rows], np.arange(len(rows)), embed([texts[row] for row in rows]))
     subjects = Subjects(names, [_vocabulary_of(ids[row]) for row in rows])
     known = _known_to(mappings, xrefs, terms)
-    decided = _kept(_decided(_scored(subjects, terms, known, calibration), subjects, calibration, precision), top_k)
+    decided = _kept(_decided(_scored(subjects, terms, known, calibration), calibration, precision), top_k)
     labels = np.array(terms.names.texts, dtype=object)[terms.label_rows] if terms.names.ids else np.zeros(0, object)
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {(ids[row], texts[row]): [] for row in rows}
     for record in decided.to_dict("records"):
@@ -334,7 +350,13 @@ def _vocabulary_of(id_: str) -> str:
     return next((key for key, v in VOCABULARIES.items() if v.prefix == prefix), "text")
 
 
-_SKOS = {"exact": "skos:exactMatch", "broad": "skos:broadMatch", "narrow": "skos:narrowMatch", "close": "skos:closeMatch", "not": "skos:exactMatch"}
+_SKOS = {
+    "exact": "skos:exactMatch",
+    "broad": "skos:broadMatch",
+    "narrow": "skos:narrowMatch",
+    "close": "skos:closeMatch",
+    "not": "skos:exactMatch",
+}
 
 
 def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict[str, Any]:

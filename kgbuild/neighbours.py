@@ -39,7 +39,9 @@ class Names:
 
     def __post_init__(self) -> None:
         if not len(self.texts) == len(self.owners) == len(self.vectors):
-            raise ValueError(f"{len(self.texts)} texts, {len(self.owners)} owners and {len(self.vectors)} vectors: expected one of each per name")
+            raise ValueError(
+                f"{len(self.texts)} texts, {len(self.owners)} owners and {len(self.vectors)} vectors: expected one of each per name"
+            )
 
     @cached_property
     def normal(self) -> list[str]:
@@ -121,7 +123,9 @@ def _has_fast_bfloat16() -> bool:
     return "AVX512" in capability and any(check() for check in checks if check)
 
 
-def _rescored(block: np.ndarray, names: np.ndarray, proposed: tuple[np.ndarray, np.ndarray], k: int, error: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rescored(
+    block: np.ndarray, names: np.ndarray, proposed: tuple[np.ndarray, np.ndarray], k: int, error: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Order proposed names by their exact cosine; tell for which queries no other name can belong to the first k."""
     rows, cut = proposed
     exact = np.stack([names[row] @ query for row, query in zip(rows, block, strict=True)])
@@ -188,7 +192,9 @@ def _owners_by_name(owners: np.ndarray, name_of: np.ndarray, n_names: int) -> tu
     return np.searchsorted(pairs[:, 0], np.arange(n_names + 1)), pairs[:, 1]
 
 
-def _nearest_terms(queries: np.ndarray, names: np.ndarray, owners: tuple[np.ndarray, np.ndarray], k: int, progress: Progress | None) -> pd.DataFrame:
+def _nearest_terms(
+    queries: np.ndarray, names: np.ndarray, owners: tuple[np.ndarray, np.ndarray], k: int, progress: Progress | None
+) -> pd.DataFrame:
     """Search ever more names until each query has k different terms: a term may have a hundred names."""
     import pandas as pd
 
@@ -214,13 +220,19 @@ def _expand(query: np.ndarray, name: np.ndarray, similarity: np.ndarray, owners:
     sizes = starts[name + 1] - starts[name]
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return pd.DataFrame(
-        {"query": np.repeat(query, sizes), "name": np.repeat(name, sizes), "target": terms[np.repeat(starts[name], sizes) + within], "similarity": np.repeat(similarity, sizes)}
+        {
+            "query": np.repeat(query, sizes),
+            "name": np.repeat(name, sizes),
+            "target": terms[np.repeat(starts[name], sizes) + within],
+            "similarity": np.repeat(similarity, sizes),
+        }
     )
 
 
 def _cosines(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
-    cosines = np.einsum("ij,ij->i", left[left_rows], right[right_rows])
-    return np.round(cosines, 6).astype(np.float32)
+    cosines: np.ndarray = np.einsum("ij,ij->i", left[left_rows], right[right_rows])
+    rounded: np.ndarray = np.round(cosines, 6).astype(np.float32)
+    return rounded
 
 
 def _per_concept(pairs: list[pd.DataFrame], owners: np.ndarray, query_of: np.ndarray, k: int) -> pd.DataFrame:
@@ -229,7 +241,9 @@ def _per_concept(pairs: list[pd.DataFrame], owners: np.ndarray, query_of: np.nda
 
     names = pd.DataFrame({"query": query_of, "subject": owners, "subject_name": np.arange(len(owners))})
     frame = names.merge(pd.concat(pairs, ignore_index=True), on="query", sort=False)
-    frame = frame.sort_values(["subject", "similarity", "target", "equal", "subject_name", "name"], ascending=[True, False, True, False, True, True])
+    frame = frame.sort_values(
+        ["subject", "similarity", "target", "equal", "subject_name", "name"], ascending=[True, False, True, False, True, True]
+    )
     equal = frame.groupby(["subject", "target"], sort=False)["equal"].transform("max")
     frame = frame.assign(equal=equal)[~frame.duplicated(["subject", "target"])]
     return frame[(frame.groupby("subject", sort=False).cumcount() < k) | frame["equal"]].reset_index(drop=True)
@@ -239,4 +253,5 @@ def _first_row_of_name(targets: np.ndarray, names: np.ndarray, owners: np.ndarra
     """Give the first row of the target's names that is the distinct name."""
     width = int(name_of.max(initial=0)) + 1
     keys, first = np.unique(owners * width + name_of, return_index=True)
-    return first[np.searchsorted(keys, targets * width + names)]
+    rows: np.ndarray = first[np.searchsorted(keys, targets * width + names)]
+    return rows

@@ -11,7 +11,28 @@ from kgbuild.features import Subjects, Terms
 from kgbuild.neighbours import Names
 from kgbuild.vocabulary import text_id
 
-SITES = "skin lung liver kidney colon breast thyroid stomach bladder ovary pancreas larynx tongue bone testis uterus rectum brain lip spleen".split()
+SITES = [
+    "skin",
+    "lung",
+    "liver",
+    "kidney",
+    "colon",
+    "breast",
+    "thyroid",
+    "stomach",
+    "bladder",
+    "ovary",
+    "pancreas",
+    "larynx",
+    "tongue",
+    "bone",
+    "testis",
+    "uterus",
+    "rectum",
+    "brain",
+    "lip",
+    "spleen",
+]
 FORMS = ("malignant neoplasm", "benign neoplasm", "acute inflammation", "chronic inflammation", "injury", "measurement")
 
 
@@ -48,7 +69,12 @@ def organ_gold() -> list[dict[str, Any]]:
     """Curated rows: most texts reordered, some residual ones filed under the broader term; two sets of curators."""
     rows = []
     for number, (form, site) in enumerate((form, site) for form in FORMS for site in SITES):
-        texts = [(f"{form}, {site}", "exact"), (f"{form} of the {site}", "exact"), (f"Other {form} of {site}", "broad"), (f"{site} {form}".title(), "exact")]
+        texts = [
+            (f"{form}, {site}", "exact"),
+            (f"{form} of the {site}", "exact"),
+            (f"Other {form} of {site}", "broad"),
+            (f"{site} {form}".title(), "exact"),
+        ]
         for line, (text, predicate) in enumerate(texts):
             rows.append(
                 {

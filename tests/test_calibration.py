@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 from small_terms import embed, organ_gold, organ_terms, subjects, terms
 
-from kgbuild.calibration import NEVER, Calibration, GoldPairs, citations_of, cited_codes, default_calibration, fit, gold_pairs, probabilities_out_of_fold, with_pairs
+from kgbuild.calibration import (
+    NEVER,
+    Calibration,
+    GoldPairs,
+    citations_of,
+    cited_codes,
+    default_calibration,
+    fit,
+    gold_pairs,
+    probabilities_out_of_fold,
+    with_pairs,
+)
 from kgbuild.features import measure
 from kgbuild.neighbours import candidates
 

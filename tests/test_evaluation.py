@@ -62,7 +62,9 @@ def test_without_a_calibration_there_are_hits_and_no_calibration_figures() -> No
 
 
 def test_too_little_gold_leaves_another_encoder_uncalibrated() -> None:
-    calibration, figures = calibrate(as_table(organ_gold()[:40]), table("xrefs", []), organ_terms(), embed, encoder="hashed", packaged=False)
+    calibration, figures = calibrate(
+        as_table(organ_gold()[:40]), table("xrefs", []), organ_terms(), embed, encoder="hashed", packaged=False
+    )
     assert calibration is None
     assert figures["calibration"] == "uncalibrated"
 

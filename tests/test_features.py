@@ -27,7 +27,9 @@ def test_near_misses_contradict_each_other_both_ways(left: str, right: str, axis
     assert axis in conflicts(right, left)
 
 
-@pytest.mark.parametrize(("left", "right"), [("Asthma", "bronchial asthma"), ("diabetes", "type 2 diabetes"), ("Type 2 diabetes", "type II diabetes")])
+@pytest.mark.parametrize(
+    ("left", "right"), [("Asthma", "bronchial asthma"), ("diabetes", "type 2 diabetes"), ("Type 2 diabetes", "type II diabetes")]
+)
 def test_what_is_only_wider_or_spelled_otherwise_is_no_contradiction(left: str, right: str) -> None:
     assert conflicts(left, right) == ()
 
@@ -64,7 +66,10 @@ def test_what_makes_two_names_differ_in_meaning_is_marked(name: str, target: str
 
 
 def test_a_parent_among_the_candidates_is_seen() -> None:
-    right = terms({"EFO:1": ["diabetes"], "EFO:2": ["diabetes type 2"], "EFO:3": ["diabetes type 2 in youth"]}, parents=(("EFO:3", "EFO:2"), ("EFO:2", "EFO:1")))
+    right = terms(
+        {"EFO:1": ["diabetes"], "EFO:2": ["diabetes type 2"], "EFO:3": ["diabetes type 2 in youth"]},
+        parents=(("EFO:3", "EFO:2"), ("EFO:2", "EFO:1")),
+    )
     left = subjects({"text:1": ("diabetes", "text")})
     pairs = candidates(left.names, right.names)
     found = measure(pairs, left, right).assign(target=pairs["target"]).set_index("target")

@@ -14,9 +14,13 @@ from kgbuild.vocabulary import text_id
 
 XREFS = pd.DataFrame({"subject_id": [], "predicate": [], "object_id": []}, dtype=object)
 MAPPINGS = pd.DataFrame(
-    {name: [] for name in ("subject_id", "subject_label", "vocabulary", "predicate", "object_id", "judged", "use", "set", "source")}, dtype=object
+    {name: [] for name in ("subject_id", "subject_label", "vocabulary", "predicate", "object_id", "judged", "use", "set", "source")},
+    dtype=object,
 ).assign(line=0)
-DIABETES = terms({"MONDO:1": ["type 1 diabetes"], "MONDO:2": ["type 2 diabetes", "diabetes mellitus type 2"], "EFO:9": ["asthma"], "HP:9": ["asthma"]}, ["Disease", "Disease", "Disease", "Phenotype"])
+DIABETES = terms(
+    {"MONDO:1": ["type 1 diabetes"], "MONDO:2": ["type 2 diabetes", "diabetes mellitus type 2"], "EFO:9": ["asthma"], "HP:9": ["asthma"]},
+    ["Disease", "Disease", "Disease", "Phenotype"],
+)
 
 
 def curated(subject: str, object_: str, predicate: str = "unspecified", judged: str = "valid", use: str = "fit") -> dict[str, Any]:
@@ -26,7 +30,13 @@ def curated(subject: str, object_: str, predicate: str = "unspecified", judged: 
     }  # fmt: skip
 
 
-def linked(name: str, *mappings: dict[str, Any], id_: str = "icd10:X", xrefs: list[tuple[str, str, str]] = [], calibration: Calibration | None = None) -> dict[str, dict[str, Any]]:  # noqa: B006
+def linked(
+    name: str,
+    *mappings: dict[str, Any],
+    id_: str = "icd10:X",
+    xrefs: list[tuple[str, str, str]] = [],
+    calibration: Calibration | None = None,
+) -> dict[str, dict[str, Any]]:  # noqa: B006
     table = link(
         subjects({id_: (name, "icd10" if id_.startswith("icd10") else "primekg")}),
         DIABETES,
@@ -46,7 +56,12 @@ def calibration() -> Calibration:
 
 def test_uncalibrated_only_equal_names_are_accepted_and_a_disease_wins_a_tie_for_a_code() -> None:
     found = linked("Asthma")
-    assert {id_: row["decision"] for id_, row in found.items()} == {"EFO:9": "accept", "HP:9": "review", "MONDO:1": "reject", "MONDO:2": "reject"}
+    assert {id_: row["decision"] for id_, row in found.items()} == {
+        "EFO:9": "accept",
+        "HP:9": "review",
+        "MONDO:1": "reject",
+        "MONDO:2": "reject",
+    }
     assert (found["EFO:9"]["predicate"], found["EFO:9"]["p_same"], found["EFO:9"]["calibration"]) == ("exact", None, "uncalibrated")
     assert found["EFO:9"]["justification"] == "semapv:LexicalMatching"
 
