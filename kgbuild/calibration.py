@@ -206,8 +206,8 @@ def _sigmoid(logit: np.ndarray) -> np.ndarray:
 
 def is_never_same(features: pd.DataFrame) -> np.ndarray:
     """Tell which pairs are never the same thing: one side is residual or qualified, or the names contradict each other."""
-    forbidden: np.ndarray = (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1)
-    return forbidden & ~(features["equal"].to_numpy() > 0)
+    equal: np.ndarray = features["equal"].to_numpy() > 0
+    return (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1) & ~equal  # type: ignore[no-any-return]
 
 
 def has_default() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -34,9 +35,9 @@ def linked(
     name: str,
     *mappings: dict[str, Any],
     id_: str = "icd10:X",
-    xrefs: list[tuple[str, str, str]] = [],
+    xrefs: Sequence[tuple[str, str, str]] = (),
     calibration: Calibration | None = None,
-) -> dict[str, dict[str, Any]]:  # noqa: B006
+) -> dict[str, dict[str, Any]]:
     table = link(
         subjects({id_: (name, "icd10" if id_.startswith("icd10") else "primekg")}),
         DIABETES,
