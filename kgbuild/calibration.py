@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,10 @@ _SET_WEIGHT = 1500  # judged subjects beyond which a set of curators counts no m
 _FAR = 5  # beyond this rank every third wrong candidate stands for three
 ABSENT = 0.2  # share of subjects that are shown once more without their right term: "none of these" must be learnt
 _ABSENT_WEIGHT = 0.2  # what such a copy counts; with 1, texts that do have a term come out underconfident
-_LIST_DEPTH = 3  # candidates of a list that the second fit looks at
+_LIST_DEPTH, _LATER_WEIGHT = 3, 0.25  # candidates of a list that the second fit looks at, and what those after the first count
+_SAME = "(the same)"  # key of the curve of p_same among the thresholds
+_SAME_FLOOR = 0.8  # lowest p_same that accepts: sets that only say "exact" are easier than code lists
+_FEW = 30  # pairs above a threshold below which its precision says nothing
 
 # sets of free texts that are unlike the free texts of users (names of diseases, most of them EFO's own): they teach the common
 # coefficients, not those of free text
@@ -150,6 +153,10 @@ class Calibration:
         """Give the lowest probability from which accepted links reached a precision, out of fold; above 1 when none did."""
         curve = self.thresholds.get(vocabulary) or self.thresholds.get("", ())
         return min((p for p, reached in curve if reached >= precision), default=2.0)
+
+    def same_threshold(self, precision: float) -> float:
+        """Give the lowest p_same from which links held the same reached a precision, out of fold; above 1 when none did."""
+        return max(_SAME_FLOOR, min((p for p, reached in self.thresholds.get(_SAME, ()) if reached >= precision), default=2.0))
 
     def to_json(self) -> str:
         """Write every number; the same fit gives the same text."""
@@ -511,7 +518,7 @@ def fit(
         _fit_listwise(gold, logit, everything),
         _fit_citations(gold, p),
         exact,
-        _thresholds(gold, p),
+        _thresholds(gold, p) | {_SAME: _same_curve(gold, p) or (exact_from.thresholds.get(_SAME, ()) if exact_from else ())},
         {"name": "workspace", "gold": counts, **(provenance or {})},
     )
 
@@ -568,7 +575,8 @@ def _fit_listwise(gold: GoldPairs, logit: np.ndarray, rows: np.ndarray) -> dict[
     columns = _list_columns(logit, subject)
     kept = np.flatnonzero(rows & (_rank_within(logit, subject) < _LIST_DEPTH))
     places = list(range(len(LIST_FEATURES)))
-    return _fit_by_vocabulary(gold, columns[kept], kept, _subject_weights(gold)[subject[kept]], places)
+    weights = np.where(_rank_within(logit, subject)[kept] == 0, 1.0, _LATER_WEIGHT) * _subject_weights(gold)[subject[kept]]
+    return _fit_by_vocabulary(gold, columns[kept], kept, weights, places)
 
 
 def _rank_within(value: np.ndarray, subject: np.ndarray) -> np.ndarray:
@@ -644,7 +652,22 @@ def _fit_citations(gold: GoldPairs, p: np.ndarray) -> Logistic | None:
 
 
 def _n_judged(gold: GoldPairs, vocabulary: str) -> int:
-    return sum(v == vocabulary and bool(t) for v, t in zip(gold.subjects.vocabularies, gold.targets, strict=True))
+    """Count the judged subjects that say how a vocabulary's entries are filed; cross-walks do not."""
+    walks = _cross_walks(gold)
+    return sum(
+        v == vocabulary and bool(t) and name not in walks
+        for v, t, name in zip(gold.subjects.vocabularies, gold.targets, gold.sets, strict=True)
+    )
+
+
+def _cross_walks(gold: GoldPairs) -> frozenset[str]:
+    """Name the sets that only ever say "exact": they list what matches, and nothing of the entries that have no match. A fit on
+    one of them alone held two ICD-10-CM injury codes out of three to be likely links.
+    """
+    subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
+    said = np.array(gold.sets, dtype=object)[subject]
+    other = set(said[right & ~(gold.pairs["exact"].to_numpy() == 1)])
+    return frozenset(set(gold.sets) - other)
 
 
 def _thinned(gold: GoldPairs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -690,10 +713,16 @@ def _fit_exact(gold: GoldPairs) -> Logistic | None:
 
 
 def _thresholds(gold: GoldPairs, p: np.ndarray) -> dict[str, tuple[tuple[float, float], ...]]:
-    """Give, for all subjects and for each vocabulary with enough, the precision of what lies above each probability."""
+    """Give, for all subjects and for each vocabulary with enough, the precision of what lies above each probability.
+
+    Cross-walks are left out of the common one, for they would make it look easy.
+    """
     subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
     weights, vocabularies = _subject_weights(gold)[subject], gold.vocabularies[subject]
-    curves = {"": _curve(p, right, weights)}
+    walks = _cross_walks(gold)
+    filed = ~np.isin(np.array(gold.sets, dtype=object)[subject], list(walks))
+    common = filed if filed.any() else np.ones(len(p), bool)
+    curves = {"": _curve(p[common], right[common], weights[common])}
     for vocabulary in sorted(set(gold.subjects.vocabularies)):
         if _n_judged(gold, vocabulary) >= MIN_GOLD:
             rows = vocabularies == vocabulary
@@ -701,11 +730,27 @@ def _thresholds(gold: GoldPairs, p: np.ndarray) -> dict[str, tuple[tuple[float, 
     return curves
 
 
+def _same_curve(gold: GoldPairs, p: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Give the precision of p_same, out of fold, on sets whose curators say which targets are exact."""
+    subject, label = gold.pairs["subject"].to_numpy(), gold.pairs["exact"].to_numpy()
+    sets = np.array(gold.sets, dtype=object)[subject]
+    says = np.isin(sets, sorted({name for name, value in zip(sets, label, strict=True) if value == 1}))
+    fold, p_exact = _folds(gold), np.zeros(len(p))
+    columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)
+    for number in range(FOLDS):
+        fitted = _fit_exact(replace(gold, pairs=gold.pairs.assign(right=gold.pairs["right"] & (fold != number))))
+        if fitted is None:
+            return ()
+        p_exact[fold == number] = _sigmoid(fitted.logit(columns[fold == number]))
+    p_exact = np.where(is_never_same(gold.features), np.minimum(p_exact, NEVER), p_exact)
+    return _curve((p * p_exact)[says], (label == 1)[says], _subject_weights(gold)[subject][says])
+
+
 def _curve(p: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float], ...]:
     points = []
     for threshold in np.round(np.arange(0.3, 0.996, 0.005), 3):
         above = p >= threshold
         total = weights[above].sum()
-        if above.sum() >= 10:
+        if above.sum() >= _FEW:
             points.append((float(threshold), round(float((weights * right)[above].sum() / total), 4)))
     return tuple(points)
