@@ -199,6 +199,8 @@ def _predicted(frame: pd.DataFrame, calibration: Calibration | None, precision: 
     else:
         thresholds = {v: calibration.threshold(v, precision) for v in set(frame["vocabulary"])}
         accepted = frame["p_target"] >= frame["vocabulary"].map(thresholds).astype(float)
+        # curators file one text under different terms, so p_target alone can hardly be sure; that two names mean one thing can be
+        accepted |= frame["p_same"] >= calibration.same_threshold(precision)
         review = first & (frame["p_target"] >= _REVIEW_AT)
         same = frame["p_same"] >= _SAME_AT
     broad = accepted | ((frame["p_target"] >= 0.5) & (frame["p_exact"] < 0.5))
