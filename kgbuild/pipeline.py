@@ -435,7 +435,7 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
     from kgbuild import __version__, graph, tables
     from kgbuild.schema import SCHEMA_VERSION
     from kgbuild.stores import GraphFiles
-    from kgbuild.stores.embedded import EmbeddedStore
+    from kgbuild.stores.embedded import EmbeddedStore, heap_for
 
     tables_dir, links_dir = workspace.folder("tables"), workspace.folder("links")
     space = _Space(workspace, configuration, progress, trained=True) if configuration.graph.concept_vectors else None
@@ -447,13 +447,14 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
         "tables": tables_dir.name,
         "links": links_dir.name,
         "model": _model_key(workspace),
-        "encoder": space.encoder.spec.model if space else "none",
+        "encoder": configuration.encoder.model,
         "sources": json.dumps(
             [{k: s[k] for k in ("source", "kind", "file", "sha256", "version", "licence", "redistributable")} for s in sources]
         ),
         "left_out": json.dumps(summary.left_out),
     }
-    with EmbeddedStore.create(folder / DATABASE) as store:
+    del space  # the model's tables are not needed beside Java
+    with EmbeddedStore.create(folder / DATABASE, heap=heap_for(GraphFiles(folder))) as store:
         counts = store.load(GraphFiles(folder), build=build, progress=progress)
     return {
         "nodes": sum(counts.nodes.values()),

@@ -22,7 +22,7 @@ from kgbuild.errors import QueryError, StoreError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
 from kgbuild.stores import Counts, GraphFiles, Progress, read_counts
 
-__all__ = ["DATABASE", "NAME_INDEX", "VECTOR_INDEX", "EmbeddedStore", "build_properties", "engine", "keep_log"]
+__all__ = ["DATABASE", "NAME_INDEX", "VECTOR_INDEX", "EmbeddedStore", "build_properties", "engine", "heap_for", "keep_log"]
 
 DATABASE = "kgbuild"
 NAME_INDEX = "kg_names"
@@ -41,6 +41,9 @@ _SQL_TYPES = {
 }
 
 
+_HEAP = "2g"  # enough for queries, and to load a million edges
+
+
 class EmbeddedStore:
     """An ArcadeDB database in a folder; `create` a fresh one to load, `open` a whole one to ask."""
 
@@ -50,8 +53,11 @@ class EmbeddedStore:
         self.folder = folder
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
+    def create(cls, folder: Path, *, heap: str = _HEAP) -> Self:
         """Make an empty database in a folder that is empty or not there yet.
+
+        Args:
+            heap: Java's, if it has not started in this process; `heap_for` says what a graph needs to load.
 
         Raises:
             StoreError: The folder holds something, or the engine does not start.
@@ -61,7 +67,7 @@ class EmbeddedStore:
                 f"{folder} is not empty, and a graph is loaded into a fresh folder", advice="Give another folder, or remove this one."
             )
         folder.mkdir(parents=True, exist_ok=True)
-        arcadedb = engine(folder)
+        arcadedb = engine(folder, heap)
         log = keep_log(folder)
         try:
             return cls(arcadedb.create_database(str((folder / DATABASE).absolute())), folder, log)
@@ -152,15 +158,20 @@ class EmbeddedStore:
             raise StoreError(f"the engine refused `{sql}`: {_first_line(error)}") from error
 
 
-def engine(log_folder: Path) -> Any:
+def heap_for(graph: GraphFiles) -> str:
+    """Give the heap that loading takes: 3.4 million edges did not fit into 2 GB, and fewer need not have more."""
+    return "4g" if sum(graph.counts().edges.values()) > 1_500_000 else _HEAP
+
+
+def engine(log_folder: Path, heap: str = _HEAP) -> Any:
     """Start the Java machine, once per process and without a word on the user's screen; give the engine's package.
 
-    Its heap (2 GB, or `KGBUILD_JAVA_HEAP`) is fixed from then on. Where it crashes, it writes to `log_folder`/log.
+    Its heap (`heap`, or `KGBUILD_JAVA_HEAP`) is fixed from then on. Where it crashes, it writes to `log_folder`/log.
 
     Raises:
         StoreError: The package is missing or does not fit this machine, or the heap is not a size.
     """
-    heap = os.environ.get("KGBUILD_JAVA_HEAP", "2g")
+    heap = os.environ.get("KGBUILD_JAVA_HEAP", heap)
     if not re.fullmatch(r"[1-9][0-9]*[mMgG]", heap):
         raise StoreError(f"KGBUILD_JAVA_HEAP is {heap!r}", advice="Expected a size such as 2g or 1500m.")
     try:
