@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +136,13 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _command() -> str:
+    """Spell the program as it can be typed here: by its path where it is not on PATH."""
+    return "kgbuild" if shutil.which("kgbuild") or Path(sys.argv[0]).name != "kgbuild" else sys.argv[0]
+
+
 def _closing(workspace: Workspace, root: Path, seconds: float) -> str:
+    kgbuild = _command()
     return f"""
 Done in {seconds:.0f} s. Where things are:
   {workspace.configuration_path}   what went in
@@ -143,8 +151,8 @@ Done in {seconds:.0f} s. Where things are:
   {workspace.folder("graph")}   the graph
 
 What to type next:
-  kgbuild -w {root} query --list
-  kgbuild -w {root} query variants-of-trait --trait asthma
-  kgbuild -w {root} map my_phenotypes.csv --column name --out mapped.sssom.tsv
-  kgbuild -w {root} serve                       then any Neo4j driver
-  kgbuild init my-graph --data FOLDER_OF_FILES  your own data"""
+  {kgbuild} -w {root} query --list
+  {kgbuild} -w {root} query variants-of-trait --trait asthma
+  {kgbuild} -w {root} map my_phenotypes.csv --column name --out mapped.sssom.tsv
+  {kgbuild} -w {root} serve                       then any Neo4j driver
+  {kgbuild} init my-graph --data FOLDER_OF_FILES  your own data"""
