@@ -603,13 +603,25 @@ def _fit_by_vocabulary(
     scaled = ((columns - mean) / spread).astype(columns.dtype)
     vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()[kept]]
     names = [v for v in sorted(set(gold.subjects.vocabularies)) if _n_judged(gold, v) >= MIN_GOLD]
-    parts = [scaled]
-    for name in names:
-        mask = (vocabularies == name).astype(columns.dtype)[:, None]
-        parts += [scaled[:, places] * mask * _OWN, mask]
     right = gold.pairs["right"].to_numpy()[kept]
-    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=1e-4).fit(np.hstack(parts), right, sample_weight=weights)
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000, tol=1e-4).fit(
+        _design(scaled, vocabularies, names, places), right, sample_weight=weights
+    )
     return _unscaled(model.coef_[0].astype(float), float(model.intercept_[0]), names, places, mean, spread)
+
+
+def _design(scaled: np.ndarray, vocabularies: np.ndarray, names: Sequence[str], places: list[int]) -> Any:
+    """Put beside the common columns, for each vocabulary, those in some places and a constant: filled in its own rows only."""
+    from scipy import sparse
+
+    width, index = len(places) + 1, {name: number for number, name in enumerate(names)}
+    of_row = np.array([index.get(vocabulary, -1) for vocabulary in vocabularies], np.int64)
+    known = of_row >= 0
+    own = np.column_stack([scaled[known][:, places] * _OWN, np.ones(known.sum(), scaled.dtype)]).astype(scaled.dtype)
+    columns = (of_row[known] * width)[:, None] + np.arange(width)
+    starts = np.r_[0, np.cumsum(known * width)]
+    beside = sparse.csr_matrix((own.ravel(), columns.ravel(), starts), shape=(len(scaled), max(len(names) * width, 1)))
+    return sparse.hstack([sparse.csr_matrix(scaled), beside], format="csr")
 
 
 def _scale(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
