@@ -66,7 +66,7 @@ ABSENT = 0.2  # share of subjects that are shown once more without their right t
 _ABSENT_WEIGHT = 0.2  # what such a copy counts; with 1, texts that do have a term come out underconfident
 _LIST_DEPTH, _LATER_WEIGHT = 3, 0.25  # candidates of a list that the second fit looks at, and what those after the first count
 _SAME = "(the same)"  # key of the curve of p_same among the thresholds
-_SAME_FLOOR = 0.8  # lowest p_same that accepts: sets that only say "exact" are easier than code lists
+_SAME_FLOOR = 0.9  # lowest p_same that accepts: sets that only say "exact" are easier than code lists, where .9 delivered .96
 _FEW = 30  # pairs above a threshold below which its precision says nothing
 
 # sets of free texts that are unlike the free texts of users (names of diseases, most of them EFO's own): they teach the common
@@ -157,6 +157,15 @@ class Calibration:
     def same_threshold(self, precision: float) -> float:
         """Give the lowest p_same from which links held the same reached a precision, out of fold; above 1 when none did."""
         return max(_SAME_FLOOR, min((p for p, reached in self.thresholds.get(_SAME, ()) if reached >= precision), default=2.0))
+
+    def accepts(self, p_target: np.ndarray, p_same: np.ndarray, vocabularies: np.ndarray, precision: float) -> np.ndarray:
+        """Tell which links reach a precision: as a target, or as the same thing.
+
+        Curators file one text under different terms, so that p_target alone is seldom sure; that two names mean one thing can be.
+        """
+        thresholds = {v: self.threshold(v, precision) for v in set(vocabularies)}
+        as_target = p_target >= np.array([thresholds[v] for v in vocabularies], float)
+        return as_target | (p_same >= self.same_threshold(precision))
 
     def to_json(self) -> str:
         """Write every number; the same fit gives the same text."""

@@ -151,13 +151,17 @@ def _firsts(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | No
     import pandas as pd
 
     order = gold.pairs["similarity"].to_numpy(float) if p is None else p
-    frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order)
+    accepted = np.zeros(len(order), bool)
+    if calibration is not None:
+        vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()]
+        accepted = calibration.accepts(order, order * calibration.p_exact(gold.features), vocabularies, precision)
+    frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order, accepted=accepted)
     frame = frame.sort_values(["subject", "p", "similarity", "target"], ascending=[True, False, False, True])
     frame["rank"] = frame.groupby("subject").cumcount() + 1
     judged = [row for row, targets in enumerate(gold.targets) if targets]
     first = frame[frame["rank"] == 1].set_index("subject").reindex(judged)
     rank = frame[frame["right"]].groupby("subject")["rank"].min().reindex(judged)
-    result = pd.DataFrame(
+    return pd.DataFrame(
         {
             "set": [gold.sets[row] for row in judged],
             "vocabulary": [gold.subjects.vocabularies[row] for row in judged],
@@ -165,10 +169,9 @@ def _firsts(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | No
             "right": first["right"].eq(True).to_numpy(),
             "rank": rank.fillna(np.inf).to_numpy(),
             "p": first["p"].fillna(0.0).to_numpy(),
+            "accepted": first["accepted"].eq(True).to_numpy(),
         }
     )
-    thresholds = {v: calibration.threshold(v, precision) if calibration else 2.0 for v in set(result["vocabulary"])}
-    return result.assign(accepted=result["p"] >= result["vocabulary"].map(thresholds).astype(float))
 
 
 def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -> dict[str, Any]:

@@ -197,10 +197,8 @@ def _predicted(frame: pd.DataFrame, calibration: Calibration | None, precision: 
         review = first & ((frame["similarity"] >= _AGREE_AT) | frame["equal"])
         same = accepted
     else:
-        thresholds = {v: calibration.threshold(v, precision) for v in set(frame["vocabulary"])}
-        accepted = frame["p_target"] >= frame["vocabulary"].map(thresholds).astype(float)
-        # curators file one text under different terms, so p_target alone can hardly be sure; that two names mean one thing can be
-        accepted |= frame["p_same"] >= calibration.same_threshold(precision)
+        p_target, p_same = frame["p_target"].to_numpy(), frame["p_same"].to_numpy()
+        accepted = calibration.accepts(p_target, p_same, frame["vocabulary"].to_numpy(object), precision)
         review = first & (frame["p_target"] >= _REVIEW_AT)
         same = frame["p_same"] >= _SAME_AT
     broad = accepted | ((frame["p_target"] >= 0.5) & (frame["p_exact"] < 0.5))
