@@ -237,7 +237,7 @@ def _certain(frame: pd.DataFrame, rows: Any) -> pd.DataFrame:
 def _with_curated(frame: pd.DataFrame) -> pd.DataFrame:
     """Let curators overrule: what they said is accepted, what they rejected blocked; the rest of such a subject is for review."""
     said, refused = frame["curated"] != "", frame["rejected"] & (frame["curated"] == "")
-    told = frame.groupby("subject")["curated"].transform(lambda column: (column != "").any()).astype(bool)
+    told = frame["subject"].isin(set(frame.loc[said, "subject"]))
     frame["decision"] = frame["decision"].mask(told & ~said & (frame["decision"] == "accept"), "review")
     exact = frame["curated"].eq("exact")
     open_ = frame["curated"].isin(["unspecified", "close"])  # filed there, and nobody said whether it is the same
