@@ -41,7 +41,7 @@ LINKED_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText
 
 _PORTION = 20_000  # subjects at a time: 400,000 pairs with their features take 150 MB
 _REVIEW_AT, _REVIEWED = 0.1, 3  # worth a person's look: this probable, and among so many
-_SAME_AT = 0.5  # p_same from which a link is written as exact
+_SAME_AT = 0.8  # p_same from which a link is written as exact
 _NONE_AT = 0.2  # below this best p_target, "none of these" is the better answer
 _AGREE_AT = 0.6  # cosine from which names agree enough to trust a one-to-one cross-reference, or to look at uncalibrated
 _GROUP = "primekg.group:"  # a grouped node is broader than each of what it groups

@@ -20,7 +20,7 @@ QUALIFIERS: dict[str, str] = {
     "family_history": r"\bfamily history\b|\bparental (history|longevity|lifespan)\b|\bproxy\b|\billnesses of (father|mother|siblings?)\b|\b(maternal|paternal) history\b",
     "medication_for": r"\bmedication(s)?( use)?\b|\buse of\b.*\b(drugs?|agents?|medication)\b|\btreatment (with|for)\b",
     "without": r"\bwithout\b|\bnot? (having|with)\b|\bexcluding\b",
-    "history_of": r"\b(personal )?history of\b|\bsequelae of\b|\bscreening for\b|\bencounter for\b|\bsuspected\b|\bfear of\b",
+    "history_of": r"\b(personal )?history of\b|\bsequelae?\b|\bscreening for\b|\bencounter\b|\bsuspected\b|\bfear of\b",
     "measured_in": r"\bin (patients|individuals|subjects|people|those|carriers|smokers|never smokers|children|women|men)\b|\bamong\b",
     "severity": r"\b(severity|severe|mild|number of|quantity|count of episodes)\b",
 }  # fmt: skip

@@ -145,7 +145,7 @@ def test_a_list_is_answered_in_its_order_best_first(calibration: Calibration) ->
 def test_only_what_is_held_the_same_is_written_as_exact_and_with_that_probability(calibration: Calibration) -> None:
     for answer in map_texts(["Asthma", "Other asthma", "Type 2 diabetes"], DIABETES, embed, calibration=calibration):
         exact = answer["predicate_id"] == "skos:exactMatch"
-        assert exact == (answer["object_id"] != NO_TERM and answer["p_same"] >= 0.5)
+        assert exact == (answer["object_id"] != NO_TERM and answer["p_same"] >= 0.8)
         assert not exact or answer["confidence"] == answer["p_same"]
 
 
