@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
-VERSION = 1
+VERSION = 2
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]
