@@ -18,7 +18,7 @@ test: $(VENV)/.dev ## set up .venv and run every test
 	$(RUN) pytest
 
 check: lint ## lint, types and the fast tests: under a minute once installed
-	$(RUN) pytest -m "not slow" -n auto --dist loadfile
+	$(RUN) pytest -m "not slow"
 
 lint: $(VENV)/.dev ## style, imports and types
 	$(RUN) ruff check .
