@@ -17,8 +17,8 @@ demo: $(VENV)/.demo ## set up .venv and run train, populate, queries and export 
 test: $(VENV)/.dev ## set up .venv and run every test
 	$(RUN) pytest
 
-check: lint ## lint, types and the fast tests: under a minute once installed
-	$(RUN) pytest -m "not slow"
+check: lint ## lint, types and the fast tests: about a minute once installed
+	$(RUN) pytest -m "not slow" -n auto --dist loadfile
 
 lint: $(VENV)/.dev ## style, imports and types
 	$(RUN) ruff check .
