@@ -229,34 +229,8 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
         sources: The table `sources`.
         mapping_date: When the links were made, ISO 8601.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")])
-    links = links.combine_chunks()
-    n = links.num_rows
-    columns: dict[str, Any] = {
-        "subject_id": links["subject_id"],
-        "object_id": links["object_id"],
-        "mapping_justification": links["justification"],
-    }
-    for end in ("subject", "object"):
-        found = _looked_up(columns[f"{end}_id"], concepts, "id", ["name", "vocabulary", "source"])
-        columns[f"{end}_label"] = found["name"]
-        columns[f"{end}_source"] = _replaced(found["vocabulary"], _vocabulary_curie)
-        columns[f"{end}_source_version"] = _looked_up(found["source"], sources, "source", ["version"])["version"]
-    columns["predicate_id"] = _replaced(links["predicate"], _PREDICATES.__getitem__)
-    columns["predicate_modifier"] = pc.if_else(pc.equal(links["predicate"], "not"), "Not", None)
-    columns["confidence"] = _rounded(_confidence(links))
-    columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
-    columns["similarity_measure"] = pc.if_else(pc.is_valid(links["similarity"]), _COSINE, None)
-    columns["mapping_tool"] = pa.repeat("kgbuild", n)
-    columns["mapping_tool_version"] = pa.repeat(kgbuild.__version__, n)
-    columns["mapping_date"] = pa.nulls(n, pa.string()) if mapping_date is None else pa.repeat(mapping_date, n)
-    columns["record_id"] = _record_ids(columns["subject_id"], links["predicate"], columns["object_id"], links["justification"])
-    columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
-    columns |= {name: links[name] for name in ("decision", "calibration")}
-    return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
+    return _records(links.combine_chunks(), concepts, sources, mapping_date)
 
 
 def list_records(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
