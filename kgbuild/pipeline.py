@@ -455,7 +455,7 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
     }
     del space  # the model's tables are not needed beside Java
     with EmbeddedStore.create(folder / DATABASE, heap=heap_for(GraphFiles(folder))) as store:
-        counts = store.load(GraphFiles(folder), build=build, progress=progress)
+        counts = store.load(GraphFiles(folder), build=build, progress=progress).counts
     return {
         "nodes": sum(counts.nodes.values()),
         "edges": sum(counts.edges.values()),

@@ -127,7 +127,7 @@ class StoreContract(ReaderContract):
 
     def test_loading_gives_what_was_counted(self, create: Callable[[Path], Store], tmp_path: Path) -> None:
         with create(tmp_path / "store") as store:
-            assert store.load(small_graph.write(tmp_path / "files"), build={}).differences(EXPECTED) == []
+            assert store.load(small_graph.write(tmp_path / "files"), build={}).counts.differences(EXPECTED) == []
 
     def test_progress_is_told_by_label_and_ends_whole(self, create: Callable[[Path], Store], tmp_path: Path) -> None:
         told: dict[str, tuple[int, int]] = {}

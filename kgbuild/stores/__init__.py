@@ -6,13 +6,35 @@ both, and the same contract test takes any store through its paces.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-__all__ = ["Counts", "GraphFiles", "GraphReader", "Progress", "Store", "read_counts"]
+from kgbuild.errors import StoreError
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS
+
+__all__ = [
+    "NAME_INDEX",
+    "VECTOR_INDEX",
+    "VECTOR_LABEL",
+    "Counts",
+    "GraphFiles",
+    "GraphReader",
+    "Loaded",
+    "Progress",
+    "Store",
+    "build_properties",
+    "check_ends",
+    "check_names",
+    "read_counts",
+]
+
+NAME_INDEX = "kg_names"  # full text over every name
+VECTOR_INDEX = "kg_concept_vectors"
+VECTOR_LABEL = "HarmonisedConcept"
 
 Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 
@@ -40,6 +62,19 @@ class GraphFiles:
 
         return Counts(rows(self.node_files()), rows(self.edge_files()))
 
+    def vector_width(self) -> int:
+        """Find how long the concepts' vectors are; 0 when there are none."""
+        import pyarrow.parquet as pq
+
+        path = self.node_files().get(VECTOR_LABEL)
+        if path is None or "embedding" not in pq.read_schema(path).names:
+            return 0
+        for batch in pq.ParquetFile(path).iter_batches(columns=["embedding"]):
+            vectors = batch.column(0).drop_null()
+            if len(vectors):
+                return len(vectors[0])
+        return 0
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -60,6 +95,17 @@ class Counts:
                 if mine.get(name, 0) != theirs.get(name, 0):
                     lines.append(f"{name}: {mine.get(name, 0)} here, {theirs.get(name, 0)} there")
         return lines
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load found in the database afterwards, and what it did to it: all by label and edge type."""
+
+    counts: Counts
+    created: Mapping[str, int] = field(default_factory=dict)
+    changed: Mapping[str, int] = field(default_factory=dict)
+    removed: Mapping[str, int] = field(default_factory=dict)
+    vanished: Mapping[str, int] = field(default_factory=dict)  # in the database, no more in the files, and left there
 
 
 class GraphReader(Protocol):
@@ -83,7 +129,7 @@ class GraphReader(Protocol):
 class Store(GraphReader, Protocol):
     """What the rest of kgbuild asks of a graph database that it fills."""
 
-    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Counts:
+    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Loaded:
         """Load a graph and the `Build` node's properties; count what is there, read back; raise StoreError if that differs."""
         ...
 
@@ -93,3 +139,73 @@ def read_counts(store: GraphReader) -> Counts:
     nodes = store.query("MATCH (e:Entity) RETURN e.kind AS name, count(*) AS n ORDER BY name")
     edges = store.query("MATCH (:Entity)-[e]->() RETURN type(e) AS name, count(*) AS n ORDER BY name")
     return Counts({row["name"]: row["n"] for row in nodes}, {row["name"]: row["n"] for row in edges})
+
+
+def build_properties(build: Mapping[str, Any], counts: Counts) -> dict[str, Any]:
+    """Give the `Build` node's properties: scalars as they are, the rest as JSON, the counts as JSON and as lists for Cypher.
+
+    >>> build_properties({"version": "1", "sources": ["a"]}, Counts({"Gene": 2}, {}))["sources"]
+    '["a"]'
+    """
+    plain = {
+        key: value if isinstance(value, str | int | float | bool) else json.dumps(value, sort_keys=True) for key, value in build.items()
+    }
+    rows = [("node", name, n) for name, n in sorted(counts.nodes.items())] + [("edge", name, n) for name, n in sorted(counts.edges.items())]
+    return {
+        **plain,
+        "id": "build",
+        "node_counts": json.dumps(dict(counts.nodes), sort_keys=True),
+        "edge_counts": json.dumps(dict(counts.edges), sort_keys=True),
+        "counted": [what for what, _, _ in rows],
+        "counted_names": [name for _, name, _ in rows],
+        "counted_numbers": [n for _, _, n in rows],
+    }
+
+
+def check_names(graph: GraphFiles) -> None:
+    """Check that labels, edge types and columns are the schema's: names become part of queries and commands, values never do.
+
+    Raises:
+        StoreError: A file is of no label or edge type, or has a column, that kgbuild.schema has not.
+    """
+    import pyarrow.parquet as pq
+
+    ends = {"start_id", "end_id"}
+    kinds = [(graph.node_files(), {n.label: {p.name for p in n.all_properties} for n in NODE_LABELS.values()})]
+    kinds.append((graph.edge_files(), {e.type: {p.name for p in e.all_properties} | ends for e in EDGE_TYPES.values()}))
+    for files, known in kinds:
+        if unknown := sorted(set(files) - set(known)):
+            raise StoreError(
+                f"the schema has no {', '.join(unknown)}, but {graph.folder} has", advice="Labels and edge types are in kgbuild/schema.py."
+            )
+        for name, path in files.items():
+            if strange := sorted(set(pq.read_schema(path).names) - known[name]):
+                raise StoreError(
+                    f"{path} has the columns {', '.join(strange)}, which the schema has not", advice="Properties are in kgbuild/schema.py."
+                )
+
+
+def check_ends(graph: GraphFiles) -> None:
+    """Check that no id occurs twice and that every edge ends at nodes.
+
+    Raises:
+        StoreError: One does not; the first is named.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    known = pa.chunked_array([], pa.string())
+    for path in graph.node_files().values():
+        ids = pq.read_table(path, columns=["id"])["id"]
+        known = pa.chunked_array([*known.chunks, *ids.chunks], pa.string())
+        if pc.count_distinct(known).as_py() != len(known):
+            raise StoreError(f"{path} repeats an id, or another label has it", advice="Ids are unique over all labels.")
+    for path in graph.edge_files().values():
+        for block in pq.ParquetFile(path).iter_batches(columns=["start_id", "end_id"], batch_size=1_000_000):
+            for column in block.columns:
+                lost = column.filter(pc.invert(pc.is_in(column, value_set=known)))
+                if len(lost):
+                    raise StoreError(
+                        f"{path}: an edge ends at {lost[0].as_py()!r}, which is no node", advice="Every end of an edge is a row of nodes/."
+                    )

@@ -20,14 +20,22 @@ from typing import Any, Self
 
 from kgbuild.errors import QueryError, StoreError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
-from kgbuild.stores import Counts, GraphFiles, Progress, read_counts
+from kgbuild.stores import (
+    NAME_INDEX,
+    VECTOR_INDEX,
+    VECTOR_LABEL,
+    Counts,
+    GraphFiles,
+    Loaded,
+    Progress,
+    build_properties,
+    check_names,
+    read_counts,
+)
 
-__all__ = ["DATABASE", "NAME_INDEX", "VECTOR_INDEX", "EmbeddedStore", "build_properties", "engine", "heap_for", "keep_log"]
+__all__ = ["DATABASE", "EmbeddedStore", "engine", "heap_for", "keep_log"]
 
 DATABASE = "kgbuild"
-NAME_INDEX = "kg_names"
-VECTOR_INDEX = "kg_concept_vectors"
-_VECTOR_LABEL = "HarmonisedConcept"
 _BLOCK = 50_000  # rows that are Python objects at a time
 _WIDE_BLOCK = 10_000  # the same, where rows carry vectors
 _LOGGING = "handlers = java.util.logging.ConsoleHandler\njava.util.logging.ConsoleHandler.level = OFF\n.level = WARNING\n"
@@ -93,19 +101,19 @@ class EmbeddedStore:
                 advice="Is it open in this process already, or does another one write to it or serve it?",
             ) from error
 
-    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Counts:
+    def load(self, graph: GraphFiles, *, build: Mapping[str, Any], progress: Progress | None = None) -> Loaded:
         """Load a graph's files and the `Build` node; give what the database then holds.
 
         Raises:
             StoreError: A file is not as the schema says, an edge ends nowhere, or the counts read back differ.
         """
         expected = graph.counts()
-        _check_names(graph)
+        check_names(graph)
         tell = progress or (lambda *_: None)
         for statement in _type_statements():
             self._command(statement)
         _load_files(self._database, graph, expected, tell)
-        for number, statement in enumerate(statements := _index_statements(_vector_width(graph))):
+        for number, statement in enumerate(statements := _index_statements(graph.vector_width())):
             tell("index", number, len(statements))
             self._command(statement)
         tell("index", len(statements), len(statements))
@@ -119,7 +127,7 @@ class EmbeddedStore:
             for name, value in build_properties(build, found).items():
                 node.set(name, value)
             node.save()
-        return found
+        return Loaded(found, created={**found.nodes, **found.edges})
 
     def query(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Answer a query that only reads.
@@ -199,27 +207,6 @@ def keep_log(folder: Path) -> Any:
     return handler
 
 
-def build_properties(build: Mapping[str, Any], counts: Counts) -> dict[str, Any]:
-    """Give the `Build` node's properties: scalars as they are, the rest as JSON, the counts as JSON and as lists for Cypher.
-
-    >>> build_properties({"version": "1", "sources": ["a"]}, Counts({"Gene": 2}, {}))["sources"]
-    '["a"]'
-    """
-    plain = {
-        key: value if isinstance(value, str | int | float | bool) else json.dumps(value, sort_keys=True) for key, value in build.items()
-    }
-    rows = [("node", name, n) for name, n in sorted(counts.nodes.items())] + [("edge", name, n) for name, n in sorted(counts.edges.items())]
-    return {
-        **plain,
-        "id": "build",
-        "node_counts": json.dumps(dict(counts.nodes), sort_keys=True),
-        "edge_counts": json.dumps(dict(counts.edges), sort_keys=True),
-        "counted": [what for what, _, _ in rows],
-        "counted_names": [name for _, name, _ in rows],
-        "counted_numbers": [n for _, _, n in rows],
-    }
-
-
 def _start_java(heap: str) -> None:
     from arcadedb_embedded.jvm import start_jvm
 
@@ -268,15 +255,6 @@ def _open(folder: Path, read_only: bool) -> Any:
     return Database(factory(path).open(mode.READ_ONLY))
 
 
-def _check_names(graph: GraphFiles) -> None:
-    unknown = [*(set(graph.node_files()) - set(NODE_LABELS)), *(set(graph.edge_files()) - set(EDGE_TYPES))]
-    if unknown:
-        raise StoreError(
-            f"the schema has no {', '.join(sorted(unknown))}, but {graph.folder} has",
-            advice="Labels and edge types are in kgbuild/schema.py.",
-        )
-
-
 def _type_statements() -> list[str]:
     """Say in SQL what kgbuild.schema says: `Entity`, the labels below it, edge types, and the properties that need a type."""
     types = ["CREATE VERTEX TYPE Entity", "CREATE PROPERTY Entity.id STRING", "CREATE PROPERTY Entity.search_text STRING"]
@@ -291,22 +269,8 @@ def _index_statements(vector_width: int) -> list[str]:
     if vector_width:
         # half the engine's default degree: a third of the time to build, and 98.6 % of the true ten nearest found (5,000 x 768) instead of all
         metadata = json.dumps({"dimensions": vector_width, "similarity": "COSINE", "maxConnections": 16, "beamWidth": 64})
-        statements.append(f"CREATE INDEX {VECTOR_INDEX} ON {_VECTOR_LABEL} (embedding) LSM_VECTOR METADATA {metadata}")
+        statements.append(f"CREATE INDEX {VECTOR_INDEX} ON {VECTOR_LABEL} (embedding) LSM_VECTOR METADATA {metadata}")
     return statements
-
-
-def _vector_width(graph: GraphFiles) -> int:
-    """Find how long the concepts' vectors are; 0 when there are none."""
-    import pyarrow.parquet as pq
-
-    path = graph.node_files().get(_VECTOR_LABEL)
-    if path is None or "embedding" not in pq.read_schema(path).names:
-        return 0
-    for batch in pq.ParquetFile(path).iter_batches(columns=["embedding"]):
-        vectors = batch.column(0).drop_null()
-        if len(vectors):
-            return len(vectors[0])
-    return 0
 
 
 def _load_files(database: Any, graph: GraphFiles, expected: Counts, tell: Progress) -> None:
@@ -353,10 +317,6 @@ def _rows(path: Path, properties: Iterable[Property]) -> Iterator[list[dict[str,
     known = {p.name: p for p in properties}
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
-    if unknown := sorted(set(names) - set(known)):
-        raise StoreError(
-            f"{path} has the columns {', '.join(unknown)}, which the schema has not", advice="Properties are in kgbuild/schema.py."
-        )
     vectors = {name for name in names if known[name].type == "list<float>"}
     for block in file.iter_batches(batch_size=_WIDE_BLOCK if vectors else _BLOCK):
         columns = [_java_vectors(block.column(name)) if name in vectors else block.column(name).to_pylist() for name in names]
