@@ -474,11 +474,11 @@ ADDRESS = "serve.json"
 @contextmanager
 def open_graph(workspace: Workspace) -> Iterator[GraphReader]:
     """Open the graph for reading: through `kgbuild serve` where it runs, else the database itself."""
-    from kgbuild.stores import bolt_server
+    from kgbuild.stores import bolt, bolt_server
     from kgbuild.stores.embedded import EmbeddedStore
 
     served = bolt_server.address(workspace.root / ADDRESS)
-    store = bolt_server.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
+    store = bolt.BoltStore.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
     with store:
         yield store
 

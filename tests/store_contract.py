@@ -20,7 +20,8 @@ import small_graph
 
 from kgbuild.errors import QueryError, StoreError
 from kgbuild.stores import Counts, GraphReader, Store
-from kgbuild.stores.bolt_server import Address, address
+from kgbuild.stores.bolt import Address
+from kgbuild.stores.bolt_server import address
 from kgbuild.stores.embedded import EmbeddedStore
 
 EXPECTED = Counts(

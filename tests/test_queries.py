@@ -17,7 +17,7 @@ from store_contract import EXPECTED, load_small_graph, served
 from kgbuild.errors import QueryError
 from kgbuild.queries import Parameter, parse_arguments, parse_template, run, run_cypher, templates
 from kgbuild.stores import GraphReader
-from kgbuild.stores.bolt_server import connect
+from kgbuild.stores.bolt import BoltStore
 from kgbuild.stores.embedded import EmbeddedStore
 
 HEADER = """// question: Which?
@@ -423,7 +423,7 @@ def store(request: pytest.FixtureRequest, database: Path, tmp_path_factory: pyte
         with EmbeddedStore.open(database) as store:
             yield store
     else:
-        with served(database, tmp_path_factory.mktemp("serve")) as (where, _), connect(where) as store:
+        with served(database, tmp_path_factory.mktemp("serve")) as (where, _), BoltStore.connect(where) as store:
             yield store
 
 

@@ -15,7 +15,8 @@ from store_contract import EXPECTED, ReaderContract, StoreContract, load_small_g
 
 from kgbuild.errors import StoreError
 from kgbuild.stores import Counts, GraphReader, Store
-from kgbuild.stores.bolt_server import Address, address, connect, serving
+from kgbuild.stores.bolt import Address, BoltStore
+from kgbuild.stores.bolt_server import address, serving
 from kgbuild.stores.embedded import EmbeddedStore
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def embedded(database: Path) -> Iterator[GraphReader]:
 
 @pytest.fixture(scope="module")
 def bolt(server: Address) -> Iterator[GraphReader]:
-    with connect(server) as store:
+    with BoltStore.connect(server) as store:
         yield store
 
 
@@ -136,7 +137,7 @@ def test_any_driver_that_knows_the_password_may_read(server: Address) -> None:
 
 def test_a_wrong_password_is_refused(server: Address) -> None:
     with pytest.raises(StoreError, match="does not let kgbuild in"):
-        connect(Address(server.uri, server.user, server.database, "wrong password"))
+        BoltStore.connect(Address(server.uri, server.user, server.database, "wrong password"))
 
 
 def test_only_loopback_is_listened_on(server: Address) -> None:

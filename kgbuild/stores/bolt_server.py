@@ -14,77 +14,21 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from kgbuild.errors import QueryError, StoreError
-from kgbuild.stores import Counts, read_counts
+from kgbuild.errors import StoreError
+from kgbuild.stores.bolt import Address
 from kgbuild.stores.embedded import DATABASE, engine, keep_log
 
-__all__ = ["Address", "BoltStore", "address", "connect", "serve", "serving"]
+__all__ = ["address", "serve", "serving"]
 
 _HOST = "127.0.0.1"
 _USER = "kgbuild"
 _GROUP = {"access": [], "resultSetLimit": -1, "readTimeout": -1, "types": {"*": {"access": ["readRecord"]}}}
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a graph is served, and what to say there; `pid` is the server's process, 0 for one that somebody else runs."""
-
-    uri: str
-    user: str
-    database: str
-    password: str
-    pid: int = 0
-
-
-class BoltStore:
-    """A graph behind Bolt, asked through the official driver."""
-
-    def __init__(self, driver: Any, database: str) -> None:
-        self._driver = driver
-        self._database = database
-
-    def query(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Answer a query that only reads.
-
-        Raises:
-            QueryError: The server does not understand it, a parameter is missing, or it would write.
-            StoreError: The server is gone.
-        """
-        import neo4j
-        from neo4j.exceptions import DriverError, Neo4jError
-
-        try:
-            answer = self._driver.execute_query(
-                cypher, dict(parameters or {}), database_=self._database, routing_=neo4j.RoutingControl.READ
-            )
-        except Neo4jError as error:
-            forbidden = error.code is not None and error.code.endswith("Forbidden")
-            advice = "Queries only read; `kgbuild populate` makes the graph." if forbidden else ""
-            raise QueryError(f"the query was refused: {error.message or error}", advice=advice) from error
-        except DriverError as error:
-            raise StoreError(f"the graph's server does not answer: {error}", advice="Is `kgbuild serve` still running?") from error
-        return [{key: _plain(value) for key, value in record.items()} for record in answer.records]
-
-    def counts(self) -> Counts:
-        """Count nodes by label and edges by type, as the database holds them now."""
-        return read_counts(self)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
 
 def address(path: Path) -> Address | None:
@@ -99,24 +43,6 @@ def address(path: Path) -> Address | None:
     except (ValueError, TypeError) as error:
         raise StoreError(f"{path} is not an address file: {error}", advice="Remove it, and start `kgbuild serve` again.") from error
     return found
-
-
-def connect(where: Address) -> BoltStore:
-    """Connect to a served graph.
-
-    Raises:
-        StoreError: Nobody answers there, or the password is wrong.
-    """
-    import neo4j
-    from neo4j.exceptions import DriverError, Neo4jError
-
-    driver = neo4j.GraphDatabase.driver(where.uri, auth=(where.user, where.password))
-    try:
-        driver.verify_connectivity()
-    except (DriverError, Neo4jError) as error:
-        driver.close()
-        raise StoreError(f"{where.uri} does not let {where.user} in: {error}", advice="Is `kgbuild serve` still running?") from error
-    return BoltStore(driver, where.database)
 
 
 def serve(folder: Path, address_path: Path, *, port: int = 7687, say: Callable[[str], None] = print) -> None:
@@ -238,18 +164,3 @@ def _stopped() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _plain(value: Any) -> Any:
-    """Turn what the driver gives (nodes, relationships, paths, dates) into scalars, lists and maps."""
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(each) for each in value]
-    if hasattr(value, "nodes") and hasattr(value, "relationships"):  # a path
-        return [_plain(each) for pair in zip(value.nodes, [*value.relationships, None], strict=True) for each in pair if each is not None]
-    if hasattr(value, "items"):  # a node or a relationship
-        return {str(key): _plain(each) for key, each in value.items()}
-    return str(value)
