@@ -427,10 +427,8 @@ class _Writing:
         if not self.part.is_edge:
             self._send(self.creating or self.part.create(by_end=False), _rows(block, self.part.columns, hashes))
             return
-        by_end = (
-            block.column("end_id").dictionary_encode().dictionary.__len__()
-            < block.column("start_id").dictionary_encode().dictionary.__len__()
-        )
+        starts, ends = (pc.count_distinct(block.column(name)).as_py() for name in _ENDS)
+        by_end = ends < starts
         here, there = ("end_id", "start_id") if by_end else _ENDS
         rows = _rows(block, (here, there, *self.part.properties), hashes)
         rows.sort(key=itemgetter(0))
