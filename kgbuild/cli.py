@@ -230,11 +230,9 @@ def query(
         for template in templates.values():
             typer.echo(template.summary())
         return
+    arguments = queries.parse_arguments(str(name), parameters or []) if cypher is None else {}
     with pipeline.open_graph(_open(workspace)) as store:
-        if cypher is not None:
-            answer = queries.run_cypher(store, cypher, {})
-        else:
-            answer = queries.run(store, str(name), queries.parse_arguments(str(name), parameters or []))
+        answer = queries.run(store, str(name), arguments) if cypher is None else queries.run_cypher(store, cypher, {})
     if as_json:
         _print_json(answer.rows)
     else:
