@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -167,19 +167,55 @@ def harmonise(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
     _show(outcomes, as_json)
 
 
-@app.command()
-def populate(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Build the graph and load it into the embedded engine; brings tables and links up to date first, never trains.
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        help="Load this Neo4j server instead, e.g. neo4j://localhost:7687, or `neo4j` for the one in $NEO4J_URI. User, password and database "
+        "come from $NEO4J_USERNAME, $NEO4J_PASSWORD and $NEO4J_DATABASE. Default: `to` in kgbuild.toml.",
+        show_default=False,
+    ),
+]
+AtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--at", help="Ask this Neo4j server, or `neo4j` for the one in $NEO4J_URI. Default: `to` in kgbuild.toml.", show_default=False
+    ),
+]
 
-    The database is built aside, counted, and switched to when whole: whoever reads meanwhile sees the old one.
+
+@app.command()
+def populate(
+    workspace: WorkspaceOption = None,
+    to: ToOption = None,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove from the server what earlier loads wrote and the graph no longer holds; it is listed first."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the graph and load it; brings tables and links up to date first, never trains.
+
+    Into the embedded engine: the database is built aside, counted, and switched to when whole; whoever reads meanwhile sees
+    the old one. Into Neo4j: what is new is created, what differs is changed, what is equal is not sent; a run that was killed
+    goes on where it was.
 
     Example: kgbuild populate -w my-graph
+
+    Or: NEO4J_PASSWORD=... kgbuild populate -w my-graph --to neo4j://localhost:7687
     """
     from kgbuild import pipeline
 
     with reporter() as progress:
-        outcomes = pipeline.populate(_open(workspace), progress=progress)
+        outcomes = pipeline.populate(_open(workspace), to=to, prune=prune, ask=_ask(), progress=progress)
     _show(outcomes, as_json)
+
+
+def _ask() -> Callable[[str], str] | None:
+    """Ask for a password where somebody sits at the terminal."""
+    import getpass
+
+    return getpass.getpass if sys.stdin.isatty() else None
 
 
 @app.command()
@@ -211,6 +247,7 @@ def query(
     parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as --name value.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the templates and their parameters.")] = False,
     cypher: Annotated[str | None, typer.Option("--cypher", help="Run this Cypher instead of a template (read only).")] = None,
+    at: AtOption = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -231,7 +268,7 @@ def query(
             typer.echo(template.summary())
         return
     arguments = queries.parse_arguments(str(name), parameters or []) if cypher is None else {}
-    with pipeline.open_graph(_open(workspace)) as store:
+    with pipeline.open_graph(_open(workspace), at=at, ask=_ask()) as store:
         answer = queries.run(store, str(name), arguments) if cypher is None else queries.run_cypher(store, cypher, {})
     if as_json:
         _print_json(answer.rows)

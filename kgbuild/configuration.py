@@ -77,9 +77,10 @@ class HarmoniseSection(_Section):
 
 
 class GraphSection(_Section):
-    """What is written into the graph."""
+    """What is written into the graph, and where it is loaded."""
 
     concept_vectors: bool = True
+    to: str = ""  # a Neo4j server's address, or "neo4j" for the one in NEO4J_URI; empty: the embedded engine
 
 
 class Configuration(_Section):
@@ -185,6 +186,8 @@ seed = 0
 
 [graph]
 concept_vectors = true  # vector index over harmonised concepts
+# to = "neo4j://localhost:7687"   load a Neo4j server instead of the embedded engine; user and password come
+#                                 from NEO4J_USERNAME and NEO4J_PASSWORD, the database from NEO4J_DATABASE
 """
 
 

@@ -148,7 +148,8 @@ Done in {seconds:.0f} s. Where things are:
   {workspace.configuration_path}   what went in
   {workspace.folder("tables")}   typed tables, ledger, rejects.tsv
   {workspace.folder("links")}   links with probabilities, groups
-  {workspace.folder("graph")}   the graph
+  {workspace.folder("graph")}   the graph, as files
+  {workspace.folder("database")}   the same, loaded into the embedded engine
 
 What to type next:
   {kgbuild} -w {root} query --list

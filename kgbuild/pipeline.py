@@ -7,7 +7,8 @@ finished model, says when that is older than the tables, and takes the base enco
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from kgbuild.configuration import Configuration
 from kgbuild.errors import SourceError, UsageError, WorkspaceError
 from kgbuild.report import as_text
 from kgbuild.sources import reader, recognise
-from kgbuild.workspace import CONFIGURATION, Record, Stage, Workspace, write_whole
+from kgbuild.workspace import COMMANDS, CONFIGURATION, Record, Stage, Workspace, now, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from embedder import Model, TextEncoder, TrainingData
     from kgbuild.calibration import Calibration
     from kgbuild.features import Subjects
-    from kgbuild.stores import GraphReader
+    from kgbuild.stores import GraphReader, Loaded
+    from kgbuild.stores.neo4j import Neo4jStore
 
 __all__ = [
     "Initialised",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int, int], None]
+Ask = Callable[[str], str]  # question -> what a person types, unseen
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,9 @@ class State:
 
     def line(self) -> str:
         if self.record is None:
-            return f"{self.stage:7} not run yet    `{self.command}`"
+            return f"{self.stage:8} not run yet    `{self.command}`"
         state = "up to date" if not self.reasons else f"stale, run `{self.command}`"
-        return f"{self.stage:7} {state:24} {self.record.finished}  {self.record.seconds:7.0f} s  {self.record.peak_megabytes:6} MB"
+        return f"{self.stage:8} {state:24} {self.record.finished}  {self.record.seconds:7.0f} s  {self.record.peak_megabytes:6} MB"
 
 
 def init(root: Path, data: Path | None, *, model: str = "minilm") -> Initialised:
@@ -164,7 +167,13 @@ def _graph_stage(workspace: Workspace, configuration: Configuration, tables: Sta
     from kgbuild import graph
 
     inputs = {"tables": tables.key, "links": links.key, "model": _model_key(workspace)}
-    return Stage("graph", graph.VERSION, inputs, configuration.graph.model_dump())
+    return Stage("graph", graph.VERSION, inputs, {"concept_vectors": configuration.graph.concept_vectors})
+
+
+def _database_stage(graph: Stage) -> Stage:
+    from kgbuild.stores import embedded
+
+    return Stage("database", embedded.VERSION, {"graph": graph.key}, {})
 
 
 def _model_key(workspace: Workspace) -> str:
@@ -175,19 +184,17 @@ def _model_key(workspace: Workspace) -> str:
 def _stages(workspace: Workspace, configuration: Configuration, hashes: dict[Path, str]) -> dict[str, Stage]:
     tables = _tables_stage(workspace, configuration, hashes)
     links = _links_stage(workspace, configuration, tables)
-    return {
-        "tables": tables,
-        "model": _model_stage(configuration, tables),
-        "links": links,
-        "graph": _graph_stage(workspace, configuration, tables, links),
-    }
+    graph = _graph_stage(workspace, configuration, tables, links)
+    stages = [tables, _model_stage(configuration, tables), links, graph]
+    if not configuration.graph.to:
+        stages.append(_database_stage(graph))
+    return {stage.name: stage for stage in stages}
 
 
 def status(workspace: Workspace) -> list[State]:
     """Say of each stage whether it is up to date, and what made it stale."""
-    commands = {"tables": "kgbuild ingest", "model": "kgbuild train", "links": "kgbuild harmonise", "graph": "kgbuild populate"}
     stages = _stages(workspace, configurations.load(workspace.configuration_path), {})
-    return [State(name, commands[name], workspace.why_stale(stage), workspace.record(name)) for name, stage in stages.items()]
+    return [State(name, COMMANDS[name], workspace.why_stale(stage), workspace.record(name)) for name, stage in stages.items()]
 
 
 # ---------------------------------------------------------------- running them
@@ -216,15 +223,37 @@ def harmonise(workspace: Workspace, *, progress: Progress | None = None) -> list
         return _harmonise(workspace, configuration, progress)[2]
 
 
-def populate(workspace: Workspace, *, progress: Progress | None = None) -> list[Outcome]:
-    """Bring the links up to date, then build the graph and load it."""
+def populate(
+    workspace: Workspace, *, to: str | None = None, prune: bool = False, ask: Ask | None = None, progress: Progress | None = None
+) -> list[Outcome]:
+    """Bring the links up to date, build the graph, and load it: into the embedded engine, or into a Neo4j server.
+
+    Args:
+        to: The server's address, or "neo4j" for the one in NEO4J_URI; None: as the configuration says.
+        prune: Remove from the server what earlier loads wrote and the graph no longer holds.
+        ask: Asks a person for the server's password where the environment has none.
+    """
     configuration = configurations.load(workspace.configuration_path)
+    to = to or configuration.graph.to
+    if prune and not to:
+        raise UsageError("--prune is for a server", advice="The embedded database is built afresh each time and holds nothing old.")
+    server = _server(to, ask) if to else None  # a wrong address or password is said before hours of work
     with workspace.lock():
         tables, links, outcomes = _harmonise(workspace, configuration, progress)
         stage = _graph_stage(workspace, configuration, tables, links)
-        last = _run(workspace, stage, lambda folder: _build_graph(workspace, configuration, folder, progress))
-        notes = _model_notes(workspace, tables)
-        return [*outcomes, Outcome(last.stage, last.ran, last.reasons, last.record, notes)]
+        graph = _run(workspace, stage, lambda folder: _build_graph(workspace, configuration, folder, progress))
+        outcomes.append(replace(graph, notes=_model_notes(workspace, tables)))
+        if server is not None:
+            with server:
+                return [*outcomes, _load_server(workspace, server, prune, progress)]
+        return [*outcomes, _run(workspace, _database_stage(stage), lambda folder: _load_embedded(workspace, folder, progress))]
+
+
+def _server(to: str, ask: Ask | None) -> Neo4jStore:
+    from kgbuild.stores.bolt import address_of
+    from kgbuild.stores.neo4j import Neo4jStore
+
+    return Neo4jStore.connect(address_of(to, ask=ask))
 
 
 def _model_notes(workspace: Workspace, tables: Stage) -> list[str]:
@@ -435,7 +464,6 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
     from kgbuild import __version__, graph, tables
     from kgbuild.schema import SCHEMA_VERSION
     from kgbuild.stores import GraphFiles
-    from kgbuild.stores.embedded import EmbeddedStore, heap_for
 
     tables_dir, links_dir = workspace.folder("tables"), workspace.folder("links")
     space = _Space(workspace, configuration, progress, trained=True) if configuration.graph.concept_vectors else None
@@ -453,32 +481,79 @@ def _build_graph(workspace: Workspace, configuration: Configuration, folder: Pat
         ),
         "left_out": json.dumps(summary.left_out),
     }
-    del space  # the model's tables are not needed beside Java
-    with EmbeddedStore.create(folder / DATABASE, heap=heap_for(GraphFiles(folder))) as store:
-        counts = store.load(GraphFiles(folder), build=build, progress=progress).counts
+    (folder / GraphFiles.BUILD).write_text(json.dumps(build, indent=1) + "\n", encoding="utf-8")
     return {
-        "nodes": sum(counts.nodes.values()),
-        "edges": sum(counts.edges.values()),
-        "nodes_by_label": dict(counts.nodes),
-        "edges_by_type": dict(counts.edges),
+        "nodes": sum(summary.nodes.values()),
+        "edges": sum(summary.edges.values()),
+        "nodes_by_label": summary.nodes,
+        "edges_by_type": summary.edges,
         "left_out": summary.left_out,
     }
 
 
+def _load_embedded(workspace: Workspace, folder: Path, progress: Progress | None) -> dict[str, Any]:
+    from kgbuild.stores import GraphFiles
+    from kgbuild.stores.embedded import EmbeddedStore, heap_for
+
+    graph = GraphFiles(workspace.folder("graph"))
+    with EmbeddedStore.create(folder, heap=heap_for(graph)) as store:
+        loaded = store.load(graph, build=graph.build(), progress=progress)
+    return _load_facts("the embedded engine", loaded)
+
+
+def _load_facts(where: str, loaded: Loaded) -> dict[str, Any]:
+    done = {name: dict(getattr(loaded, name)) for name in ("created", "changed", "removed", "vanished")}
+    return {"where": where, "nodes": sum(loaded.counts.nodes.values()), "edges": sum(loaded.counts.edges.values()), **done}
+
+
+def _load_server(workspace: Workspace, server: Neo4jStore, prune: bool, progress: Progress | None) -> Outcome:
+    """Load a Neo4j server; what it holds is its own matter, so the manifest keeps no record of it."""
+    from kgbuild.stores import GraphFiles
+
+    graph = GraphFiles(workspace.folder("graph"))
+    started = time.monotonic()
+    list_path = workspace.exports_dir / "vanished.tsv"
+    loaded = server.load(
+        graph, build=graph.build(), progress=progress, prune=prune, tell_vanished=lambda ids: _list_vanished(list_path, ids, prune)
+    )
+    notes = [f"left alone: {n:,} nodes that kgbuild did not write ({labels})" for labels, n in server.strangers().items()]
+    if loaded.vanished:
+        notes.append(f"{list_path} lists what is in the database and no more in the graph; `--prune` removes it")
+    record = Record("", 0, {}, {}, round(time.monotonic() - started, 1), 0, now(), _load_facts(str(server.where), loaded))
+    return Outcome("database", True, ["a server is compared each time"], record, notes)
+
+
+def _list_vanished(path: Path, ids: Mapping[str, list[str]], removing: bool) -> None:
+    """Write what the database holds and the graph does not, before any of it is removed."""
+    if not ids:
+        return
+    with write_whole(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+        out.write("what\tid\tbecomes\n")
+        for name, those in ids.items():
+            out.writelines(f"{name}\t{id_}\t{'removed' if removing else 'left'}\n" for id_ in those)
+
+
 # ---------------------------------------------------------------- what reads a finished workspace
 
-DATABASE = "database"
 ADDRESS = "serve.json"
 
 
 @contextmanager
-def open_graph(workspace: Workspace) -> Iterator[GraphReader]:
-    """Open the graph for reading: through `kgbuild serve` where it runs, else the database itself."""
+def open_graph(workspace: Workspace, *, at: str | None = None, ask: Ask | None = None) -> Iterator[GraphReader]:
+    """Open the graph for reading: a Neo4j server's, through `kgbuild serve` where it runs, or the embedded database itself.
+
+    Args:
+        at: A server's address, or "neo4j" for the one in NEO4J_URI; None: as the configuration says.
+    """
+    if at := at or configurations.load(workspace.configuration_path).graph.to:
+        with _server(at, ask) as server:
+            yield server
+        return
     from kgbuild.stores import bolt, bolt_server
     from kgbuild.stores.embedded import EmbeddedStore
 
     served = bolt_server.address(workspace.root / ADDRESS)
-    store = bolt.BoltStore.connect(served) if served else EmbeddedStore.open(workspace.folder("graph") / DATABASE, read_only=True)
+    store = bolt.BoltStore.connect(served) if served else EmbeddedStore.open(workspace.folder("database"), read_only=True)
     with store:
         yield store
 
@@ -583,7 +658,7 @@ def serve(workspace: Workspace, *, port: int, say: Callable[[str], None]) -> Non
     """Serve the embedded graph over Bolt until interrupted."""
     from kgbuild.stores import bolt_server
 
-    bolt_server.serve(workspace.folder("graph") / DATABASE, workspace.root / ADDRESS, port=port, say=say)
+    bolt_server.serve(workspace.folder("database"), workspace.root / ADDRESS, port=port, say=say)
 
 
 def export(

@@ -93,12 +93,19 @@ def _accepted(figures: Mapping[str, Any]) -> str:
 def _graph(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{facts['nodes']:,} nodes: {_shown(_largest_first(facts['nodes_by_label']))}"
     yield f"{facts['edges']:,} edges: {_shown(_largest_first(facts['edges_by_type']))}"
-    yield "counts read back from the database equal the files"
     for reason, n in facts["left_out"].items():
         yield f"left out: {n:,} {reason}"
 
 
-_LINES = {"tables": _tables, "model": _model, "links": _links, "graph": _graph}
+def _database(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{facts['where']}: {facts['nodes']:,} nodes, {facts['edges']:,} edges; counts read back equal the files"
+    done = {what: sum(facts[what].values()) for what in ("created", "changed", "removed")}
+    yield ", ".join(f"{what} {n:,}" for what, n in done.items())
+    if facts["vanished"]:
+        yield f"no more in the graph, and left in the database: {_shown(_largest_first(facts['vanished']))}"
+
+
+_LINES = {"tables": _tables, "model": _model, "links": _links, "graph": _graph, "database": _database}
 
 
 def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from typing import Any
 
 from kgbuild.errors import WorkspaceBusy, WorkspaceError
 
-__all__ = ["CONFIGURATION", "Record", "Stage", "Workspace", "file_hash", "write_whole"]
+__all__ = ["COMMANDS", "CONFIGURATION", "Record", "Stage", "Workspace", "file_hash", "now", "write_whole"]
 
 CONFIGURATION = "kgbuild.toml"
 _MANIFEST = "manifest.json"
@@ -102,7 +102,7 @@ class Workspace:
         """
         record = self.record(stage)
         if record is None:
-            raise WorkspaceError(f"{self.root.name} has no {stage} yet", advice=f"Run `{_COMMANDS.get(stage, 'kgbuild ' + stage)}` first.")
+            raise WorkspaceError(f"{self.root.name} has no {stage} yet", advice=f"Run `{COMMANDS.get(stage, 'kgbuild ' + stage)}` first.")
         return self.root / f"{stage}-{record.key}"
 
     def why_stale(self, stage: Stage) -> list[str]:
@@ -160,7 +160,7 @@ class Workspace:
             settings=json.loads(json.dumps(stage.settings)),
             seconds=round(time.monotonic() - started, 1),
             peak_megabytes=_peak_megabytes(),
-            finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            finished=now(),
             facts=facts,
         )
         manifest = self._manifest()
@@ -212,7 +212,14 @@ class Workspace:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-_COMMANDS = {"tables": "kgbuild ingest", "model": "kgbuild train", "links": "kgbuild harmonise", "graph": "kgbuild populate"}
+# stage -> the command that makes it
+COMMANDS = {
+    "tables": "kgbuild ingest",
+    "model": "kgbuild train",
+    "links": "kgbuild harmonise",
+    "graph": "kgbuild populate",
+    "database": "kgbuild populate",
+}
 
 
 @contextmanager
@@ -240,6 +247,11 @@ def file_hash(path: Path) -> str:
     """Give the sha256 of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def now() -> str:
+    """Give the time as ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _digest(value: Any) -> str:

@@ -39,7 +39,9 @@ def test_the_workspace_may_be_named_before_or_after_the_command_or_in_the_enviro
     ]
     states = [json.loads(answer.stdout) for answer in answers]
     assert all(state == states[0] for state in states)
-    assert [(s["stage"], s["up_to_date"]) for s in states[0]] == [("tables", True), ("model", True), ("links", True), ("graph", True)]
+    assert [(s["stage"], s["up_to_date"]) for s in states[0]] == [
+        (stage, True) for stage in ("tables", "model", "links", "graph", "database")
+    ]
 
 
 def test_a_folder_that_is_no_workspace_ends_with_4(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from kgbuild.errors import StoreError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS
@@ -43,9 +43,16 @@ Progress = Callable[[str, int, int], None]  # (what, done, of how many)
 class GraphFiles:
     """A graph as Parquet: nodes/<Label>.parquet with `id` and the label's properties; edges/<TYPE>.parquet with `start_id`,
     `end_id` and the type's properties (kgbuild.schema). Ids are unique over all labels; every end of an edge is a node.
+    `build.json` says what it was made from.
     """
 
     folder: Path
+    BUILD: ClassVar[str] = "build.json"
+
+    def build(self) -> dict[str, Any]:
+        """Give the facts for the `Build` node; empty where nobody wrote them."""
+        path = self.folder / self.BUILD
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def node_files(self) -> dict[str, Path]:
         return {path.stem: path for path in sorted((self.folder / "nodes").glob("*.parquet"))}

@@ -133,7 +133,9 @@ def _driver(where: Address) -> Any:
     except (ConfigurationError, ValueError) as error:
         raise StoreError(f"{where.uri} is no address that the driver takes: {error}") from error
     try:
-        driver.verify_connectivity(database=where.database)
+        driver.verify_connectivity()
+        with driver.session(database=where.database) as session:
+            session.run("RETURN 1").consume()
     except (DriverError, Neo4jError) as error:
         driver.close()
         advice = "Check NEO4J_USERNAME and NEO4J_PASSWORD." if isinstance(error, AuthError) else _ADVICE

@@ -33,8 +33,9 @@ from kgbuild.stores import (
     read_counts,
 )
 
-__all__ = ["DATABASE", "EmbeddedStore", "engine", "heap_for", "keep_log"]
+__all__ = ["DATABASE", "VERSION", "EmbeddedStore", "engine", "heap_for", "keep_log"]
 
+VERSION = 1  # of what a database is made like: raise it, and workspaces load theirs again
 DATABASE = "kgbuild"
 _BLOCK = 50_000  # rows that are Python objects at a time
 _WIDE_BLOCK = 10_000  # the same, where rows carry vectors
