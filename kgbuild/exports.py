@@ -74,7 +74,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "p_target": ("xsd:double", "probability that a curator would file the subject under the object"),
     "p_same": ("xsd:double", "probability that both are the same thing"),
     "decision": ("xsd:string", "accept, review or reject"),
-    "calibration": ("xsd:string", "which fit gave the probabilities, curated, or uncalibrated"),
+    "calibration": ("xsd:string", "which fit gave the probabilities, curated, decision (a person's, in the workspace), or uncalibrated"),
 }
 
 WIDE_COLUMNS: dict[str, str] = {
@@ -605,6 +605,7 @@ def _wide(links: pa.Table, concepts: pa.Table, groups: pa.Table, *, include_revi
     import pyarrow.compute as pc
 
     frame = links.drop_columns(["evidence", "matched_name"]).to_pandas()
+    frame = frame[frame["rank"] > 0]  # 0: a person's decision on another pair than a code and a term
     order = {"accept": 0, "review": 1, "reject": 2}
     frame["order"] = frame["decision"].map(order)
     frame = frame.sort_values(["subject_id", "order", "rank", "object_id"], kind="stable")

@@ -1,19 +1,23 @@
 """Codes and texts, the target's terms and what curators said in; the table `links` out: best first, each with its evidence.
 
-What a curator said wins over what is predicted, and what a curator rejected stays rejected. Predicted links are accepted
-from the probability at which, out of fold, the wanted share of them was right; the next best go to review.
+What the workspace's own people decided wins over everything. What a curator said wins over what is predicted, and what a
+curator rejected stays rejected. Predicted links are accepted from the probability at which, out of fold, the wanted share of
+them was right; the next best go to review.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgbuild import tables
 from kgbuild.calibration import DEPTH, NEVER, Calibration, citations_of, cited_codes, equivalents, is_never_same, with_pairs
-from kgbuild.features import Subjects, Terms, measure
+from kgbuild.decisions import MANUAL, NO_TERM, NOT
+from kgbuild.features import FEATURES, Subjects, Terms, measure
 from kgbuild.neighbours import Names, candidates
 from kgbuild.vocabulary import VOCABULARIES, text_id
 
@@ -21,22 +25,22 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
+__all__ = ["DECIDED", "JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
-VERSION = 2
+VERSION = 3
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]
 
 # https://mapping-commons.github.io/semantic-mapping-vocabulary/
 JUSTIFICATIONS: dict[str, str] = {
-    "curated": "semapv:ManualMappingCuration",
+    "curated": MANUAL,
     "replaced": "semapv:MappingChaining",
     "cross_reference": "semapv:BackgroundKnowledgeBasedMatching",
     "lexical": "semapv:LexicalMatching",
     "similarity": "semapv:SemanticSimilarityThresholdMatching",
 }
-NO_TERM = "sssom:NoTermFound"
+DECIDED = "decision"  # in the column `calibration`: somebody who works with this workspace said so
 LINKED_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
 _PORTION = 20_000  # subjects at a time: 400,000 pairs with their features take 150 MB
@@ -65,25 +69,28 @@ def link(
     mappings: pd.DataFrame,
     xrefs: pd.DataFrame,
     calibration: Calibration | None,
+    decisions: pd.DataFrame | None = None,
     precision: float = 0.95,
     top_k: int = 10,
     progress: Progress | None = None,
 ) -> pa.Table:
     """Link every subject to its best terms.
 
-    What is known elsewhere of a subject that `mappings` keeps for evaluation is hidden from its links.
+    What is known elsewhere of a subject that `mappings` keeps for evaluation is hidden from its links; decisions are not.
 
     Args:
         mappings: Rows of the table of that name.
         xrefs: Rows of the table of that name.
         calibration: None: no probabilities; only lexically equal names are accepted.
+        decisions: What `kgbuild.decisions.apply` gives; those on other pairs than a subject and a term become links unmeasured.
         precision: Wanted share of right ones among accepted predicted links.
-        top_k: Links kept for each subject; what curators said is kept beyond.
+        top_k: Links kept for each subject; what people said is kept beyond.
     """
     hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
     curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
-    known = _Known(curated, _visible(cited_codes(xrefs, terms.names.ids), hidden), _visible(_chained(xrefs, subjects, terms), hidden))
-    parts, n = [], len(subjects.names.ids)
+    cited, chained = _visible(cited_codes(xrefs, terms.names.ids), hidden), _visible(_chained(xrefs, subjects, terms), hidden)
+    known = _Known(curated, cited, chained, _nothing_decided() if decisions is None else decisions)
+    parts, n = [_unmeasured(known.decided, set(subjects.names.ids), set(terms.names.ids))], len(subjects.names.ids)
     for start in range(0, n, _PORTION):
         rows = np.arange(start, min(start + _PORTION, n))
         portion = Subjects(subjects.names.of(rows), [subjects.vocabularies[row] for row in rows])
@@ -95,16 +102,39 @@ def link(
     return tables.concatenate("links", parts)
 
 
+@dataclass(frozen=True)
 class _Known:
-    """What is known of pairs beside their names: curators' words, terms that cite codes, ids that were replaced."""
+    """What is known of pairs beside their names: curators' words, terms that cite codes, ids that were replaced, decisions."""
 
-    def __init__(self, curated: pd.DataFrame, cited: pd.DataFrame, chained: pd.DataFrame) -> None:
-        self.curated, self.cited, self.chained = curated, cited, chained
+    curated: pd.DataFrame
+    cited: pd.DataFrame
+    chained: pd.DataFrame
+    decided: pd.DataFrame
 
     def pairs(self) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.concat([frame[["subject_id", "object_id"]] for frame in (self.curated, self.cited, self.chained)]).drop_duplicates()
+        frames = (self.curated, self.cited, self.chained, self.decided)
+        return pd.concat([frame[["subject_id", "object_id"]] for frame in frames]).drop_duplicates()
+
+
+def _nothing_decided() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in ("subject_id", "object_id", "decided", "object_name", "cited")})
+
+
+def _unmeasured(decided: pd.DataFrame, subjects: set[str], terms: set[str]) -> pa.Table:
+    """Make links of decisions on pairs that are not searched: two codes, two texts, two terms."""
+    rows = decided[(decided["object_id"] != NO_TERM) & ~(decided["subject_id"].isin(subjects) & decided["object_id"].isin(terms))]
+    return tables.from_rows(
+        "links",
+        (
+            (row.subject_id, row.object_id, 0, row.decided, None, float(row.decided != NOT), float(row.decided == "exact"),
+             "reject" if row.decided == NOT else "accept", MANUAL, row.object_name, DECIDED, [row.cited])
+            for row in rows.itertuples()
+        ),
+    )  # fmt: skip
 
 
 def _visible(frame: pd.DataFrame, hidden: set[str]) -> pd.DataFrame:
@@ -153,6 +183,8 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     frame["kind"] = np.array(terms.kinds, dtype=object)[pairs["target"]]
     frame["p_target"] = np.nan if calibration is None else calibration.p_target(pairs, features, vocabularies, citations)
     frame["p_exact"] = np.nan if calibration is None else calibration.p_exact(features)
+    if calibration is not None:
+        frame = pd.concat([frame, _weighed(features, pairs["subject"].to_numpy(), vocabularies, calibration)], axis=1)
     is_group = frame["subject_id"].str.startswith(_GROUP)
     frame["p_exact"] = frame["p_exact"].mask(is_group, np.minimum(frame["p_exact"], NEVER))
     frame["never"] |= is_group
@@ -161,7 +193,46 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     frame["curated"], frame["rejected"] = frame["curated"].fillna("").astype(str), frame["rejected"].eq(True)
     chained = set(zip(known.chained["subject_id"], known.chained["object_id"], strict=True))
     frame["chained"] = [pair in chained for pair in zip(frame["subject_id"], frame["object_id"], strict=True)] if chained else False
-    return frame
+    frame = frame.merge(
+        known.decided.rename(columns={"cited": "decided_in"}).drop(columns="object_name"), on=["subject_id", "object_id"], how="left"
+    )
+    frame["decided"] = frame["decided"].fillna("").astype(str)
+    without = known.decided.loc[known.decided["object_id"] == NO_TERM].set_index("subject_id")["cited"]
+    return frame.assign(without_in=frame["subject_id"].map(without))
+
+
+_WEIGHED, _LEAST_WEIGHT = 5, 0.05  # features of each link that are written with their weight, and from which weight
+
+
+def _weighed(features: pd.DataFrame, subject: np.ndarray, vocabularies: np.ndarray, calibration: Calibration) -> pd.DataFrame:
+    """Name the features that tell a candidate apart from the others of its subject: which, their value, and what they weigh.
+
+    The weight is what a feature adds to the log odds of p_target in the first fit, compared with the mean over the subject's
+    candidates: what all of them share explains nothing.
+    """
+    import pandas as pd
+
+    n = len(features)
+    found = {name: np.zeros((n, _WEIGHED), np.float32) for name in ("feature", "value", "weight")}
+    starts = np.flatnonzero(np.r_[True, subject[1:] != subject[:-1]]) if n else np.zeros(0, np.int64)
+    coefficients = {v: np.array(calibration.pairwise.get(v, calibration.pairwise[""]).coefficients) for v in set(vocabularies)}
+    for first, last in _slices(starts, n):
+        values = features.iloc[first:last].to_numpy(np.float32)
+        inside = starts[(starts >= first) & (starts < last)] - first
+        sizes = np.diff(np.r_[inside, last - first])
+        means = np.repeat(np.add.reduceat(values, inside, axis=0) / sizes[:, None], sizes, axis=0)
+        weights = (values - means) * np.stack([coefficients[v] for v in vocabularies[first:last]])
+        top = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :_WEIGHED]
+        found["feature"][first:last] = top
+        found["value"][first:last] = np.take_along_axis(values, top, axis=1)
+        found["weight"][first:last] = np.take_along_axis(weights, top, axis=1)
+    return pd.DataFrame({f"{name}_{k}": column[:, k] for name, column in found.items() for k in range(_WEIGHED)}, index=features.index)
+
+
+def _slices(starts: np.ndarray, n: int) -> Iterable[tuple[int, int]]:
+    """Cut rows into slices of whole subjects, some thousands of rows each."""
+    cuts = [*starts[::500].tolist(), n]
+    return itertools.pairwise(cuts)
 
 
 def _decided(frame: pd.DataFrame, calibration: Calibration | None, precision: float) -> pd.DataFrame:
@@ -171,7 +242,7 @@ def _decided(frame: pd.DataFrame, calibration: Calibration | None, precision: fl
     frame["calibration"] = _calibration_names(frame, calibration)
     frame = _with_one_to_one(frame)
     frame = _with_chained(frame)
-    return _with_curated(frame)
+    return _with_decisions(_with_curated(frame))
 
 
 def _calibration_names(frame: pd.DataFrame, calibration: Calibration | None) -> Any:
@@ -253,9 +324,33 @@ def _with_curated(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(spoken=said | refused, said=said)
 
 
+def _with_decisions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Let people who work with this workspace overrule everything, curators included.
+
+    What else was accepted for such a subject waits for review if it was predicted, or if it says that the subject is the same
+    as another term. Where somebody said that no term fits, nothing is left.
+    """
+    decided = frame["decided"]
+    if not (decided.ne("") | frame["without_in"].notna()).any():
+        return frame
+    refused = decided.eq(NOT) | (frame["without_in"].notna() & decided.eq("") & frame["decision"].ne("reject"))
+    said = decided.ne("") & ~refused
+    of_told = frame["subject"].isin(set(frame.loc[said, "subject"]))
+    of_same = frame["subject"].isin(set(frame.loc[decided.eq("exact"), "subject"]))
+    waits = of_told & ~said & frame["decision"].eq("accept") & (~frame["spoken"] | (of_same & frame["predicate"].eq("exact")))
+    frame["decision"] = frame["decision"].mask(waits, "review").mask(said, "accept").mask(refused, "reject")
+    frame["predicate"] = frame["predicate"].mask(said, decided).mask(refused, NOT)
+    frame["p_target"] = frame["p_target"].mask(said, 1.0).mask(refused, 0.0)
+    frame["p_same"] = frame["p_same"].mask(said | refused, decided.eq("exact").astype(float))
+    frame["justification"] = frame["justification"].mask(said | refused, MANUAL)
+    frame["calibration"] = frame["calibration"].mask(said | refused, DECIDED)
+    return frame.assign(spoken=frame["spoken"] | said | refused, said=(frame["said"] & ~refused) | said)
+
+
 def _kept(frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Rank the links of each subject, curated ones first, and keep the best; what curators said stays, and what is accepted."""
-    frame = frame.assign(later=~frame["said"], none=frame["p_target"].isna())
+    """Rank the links of each subject, curated ones first, and keep the best; what people said stays, and what is accepted."""
+    later = np.select([frame["said"] & frame["calibration"].eq(DECIDED), frame["said"]], [0, 1], 2)
+    frame = frame.assign(later=later, none=frame["p_target"].isna())
     frame["sorting"] = np.where(frame["none"], -frame["place"], -frame["p_target"].fillna(0.0))
     accepted = frame["decision"] != "accept"
     frame = frame.assign(not_accepted=accepted).sort_values(
@@ -278,17 +373,35 @@ def _as_table(frame: pd.DataFrame, terms: Terms) -> pa.Table:
 
 
 def _evidence(frame: pd.DataFrame) -> list[list[str]]:
-    """Say what speaks for and against each link that is not simply rejected: curated rows, then the features that are not 0."""
+    """Say what speaks for and against each link that is not simply rejected: who said so, then features, the weightiest first."""
     told = frame["cited_rows"].tolist()
+    decided = frame["decided_in"].fillna(frame["without_in"].where(frame["calibration"] == DECIDED)).tolist()
     shown = frame["decision"].ne("reject").to_numpy()
     cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "cited") if name in frame}
+    weighed = _weighed_cells(frame)
     evidence: list[list[str]] = []
     for row, rows in enumerate(told):
-        lines = list(rows) if isinstance(rows, tuple) else []
+        lines = [decided[row]] if isinstance(decided[row], str) else []
+        lines += rows if isinstance(rows, tuple) else ()
         if shown[row]:
-            lines += [f"{name}={column[row]:.3g}" for name, column in cells.items() if column[row]]
+            first = weighed(row)
+            lines += first.values()
+            lines += [f"{name}={column[row]:.3g}" for name, column in cells.items() if column[row] and name not in first]
         evidence.append(lines)
     return evidence
+
+
+def _weighed_cells(frame: pd.DataFrame) -> Callable[[int], dict[str, str]]:
+    """Give, for a row, the features with their weight as they are written."""
+    if "feature_0" not in frame:
+        return lambda _row: {}
+    which, value, weight = (frame[[f"{name}_{k}" for k in range(_WEIGHED)]].to_numpy() for name in ("feature", "value", "weight"))
+
+    def cells(row: int) -> dict[str, str]:
+        names = [FEATURES[int(number)] for number in which[row]]
+        return {n: f"{n}={v:.3g} ({w:+.2f})" for n, v, w in zip(names, value[row], weight[row], strict=True) if abs(w) >= _LEAST_WEIGHT}
+
+    return cells
 
 
 # ---------------------------------------------------------------- a person's own list
@@ -302,6 +415,7 @@ def map_texts(
     codes: Sequence[str | None] | None = None,
     mappings: pd.DataFrame | None = None,
     xrefs: pd.DataFrame | None = None,
+    decisions: pd.DataFrame | None = None,
     calibration: Calibration | None = None,
     precision: float = 0.95,
     top_k: int = 10,
@@ -312,6 +426,7 @@ def map_texts(
         codes: A CURIE per text, or None; what curators and cross-references say of it counts.
         mappings: Curated rows that may speak for a code or a text (those for evaluation stay silent).
         xrefs: Cross-references of the terms.
+        decisions: What `kgbuild.decisions.apply` gives.
         calibration: None: no probabilities.
     """
     ids = [code or text_id(text) for text, code in zip(texts, codes or [None] * len(texts), strict=True)]
@@ -320,7 +435,7 @@ def map_texts(
     # two rows of one code with different texts are two subjects: each is known by its place
     names = Names([ids[row] for row in rows], [texts[row] for row in rows], np.arange(len(rows)), embed([texts[row] for row in rows]))
     subjects = Subjects(names, [_vocabulary_of(ids[row]) for row in rows])
-    known = _known_to(mappings, xrefs, terms)
+    known = _known_to(mappings, xrefs, decisions, terms)
     decided = _kept(_decided(_scored(subjects, terms, known, calibration), calibration, precision), top_k)
     labels = np.array(terms.names.texts, dtype=object)[terms.label_rows] if terms.names.ids else np.zeros(0, object)
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {(ids[row], texts[row]): [] for row in rows}
@@ -331,7 +446,7 @@ def map_texts(
     return [answer for key in zip(ids, texts, strict=True) for answer in _with_none(key, answers[key], calibration)]
 
 
-def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, terms: Terms) -> _Known:
+def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, decisions: pd.DataFrame | None, terms: Terms) -> _Known:
     import pandas as pd
 
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in ("subject_id", "object_id", "predicate")})
@@ -342,7 +457,8 @@ def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, terms: 
     else:
         hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
         curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
-    return _Known(curated, _visible(cited_codes(xrefs, terms.names.ids), hidden), empty[["subject_id", "object_id"]])
+    cited, nothing = _visible(cited_codes(xrefs, terms.names.ids), hidden), empty[["subject_id", "object_id"]]
+    return _Known(curated, cited, nothing, _nothing_decided() if decisions is None else decisions)
 
 
 def _vocabulary_of(id_: str) -> str:
@@ -372,7 +488,7 @@ def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict
         "object_id": record["object_id"],
         "object_label": label,
         "mapping_justification": record["justification"],
-        "confidence": None if record["calibration"] == "curated" else of.get(record["predicate"], differing),
+        "confidence": None if record["calibration"] in {"curated", DECIDED} else of.get(record["predicate"], differing),
         "similarity_score": round(float(np.clip(record["similarity"], 0, 1)), 6),
         "p_target": p_target,
         "p_same": p_same,

@@ -206,7 +206,11 @@ TABLES: dict[str, Table] = {
             (
                 _required("subject_id", "string", "CURIE of the code or text"),
                 _required("object_id", "string", "CURIE of the target term"),
-                _required("rank", "int64", "1 for the candidate with the highest p_target; curated links come first"),
+                _required(
+                    "rank",
+                    "int64",
+                    "1 for the candidate with the highest p_target; what people said comes first; 0 for a decision on a pair that is not searched",
+                ),
                 _required("predicate", "string", "exact, broad (the object is broader), narrow, close, or not (a curator rejected it)"),
                 _optional("similarity", "float64", "raw cosine, highest over the names of both; null for a link nobody measured"),
                 _optional("p_target", "float64", "a curator would file the subject under the object; null: uncalibrated"),
@@ -214,8 +218,16 @@ TABLES: dict[str, Table] = {
                 _required("decision", "string", "accept, review or reject"),
                 _required("justification", "string", "semapv CURIE"),
                 _required("matched_name", "string", "the name of the object that was nearest"),
-                _required("calibration", "string", "which fit gave the probabilities, or `curated`, or `uncalibrated`"),
-                _required("evidence", "list<string>", "features as `name=value`, or the curated rows as `source:line`"),
+                _required(
+                    "calibration",
+                    "string",
+                    "which fit gave the probabilities, or `curated`, `decision` (a person's, in this workspace), or `uncalibrated`",
+                ),
+                _required(
+                    "evidence",
+                    "list<string>",
+                    "who said so, as `source:line` or `decisions:line`; features as `name=value`, the weightiest with what they add to the log odds of p_target, compared with the mean of the subject's candidates",
+                ),
             ),
         ),
         Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from small_terms import embed, organ_gold, organ_terms, subjects, terms
 
 from kgbuild.calibration import Calibration, fit, gold_pairs
+from kgbuild.features import FEATURES
 from kgbuild.links import NO_TERM, link, map_texts
 from kgbuild.vocabulary import text_id
 
@@ -37,6 +39,7 @@ def linked(
     id_: str = "icd10:X",
     xrefs: Sequence[tuple[str, str, str]] = (),
     calibration: Calibration | None = None,
+    decided: Sequence[tuple[str, str, str]] = (),
 ) -> dict[str, dict[str, Any]]:
     table = link(
         subjects({id_: (name, "icd10" if id_.startswith("icd10") else "primekg")}),
@@ -44,6 +47,11 @@ def linked(
         mappings=pd.DataFrame(mappings) if mappings else MAPPINGS,
         xrefs=pd.DataFrame(xrefs, columns=XREFS.columns) if xrefs else XREFS,
         calibration=calibration,
+        decisions=pd.DataFrame(
+            [(*row, "a name", f"decisions:{line}") for line, row in enumerate(decided, 8)],
+            columns=["subject_id", "object_id", "decided", "object_name", "cited"],
+            dtype=object,
+        ),
     )
     return {row["object_id"]: row for row in table.to_pylist()}
 
@@ -161,3 +169,60 @@ def test_what_is_known_of_the_code_of_a_text_counts() -> None:
     assert [(answer["subject_id"], answer["object_id"], answer["decision"]) for answer in answers] == [
         ("icd10:X", "MONDO:1", "accept"), (text_id("sugar"), "MONDO:2", "accept"), (text_id("Asthma"), "EFO:9", "accept"),
     ]  # fmt: skip
+
+
+def test_a_decision_wins_over_curators_and_predictions_and_cites_its_line(calibration: Calibration) -> None:
+    gold = [curated("icd10:X", "EFO:9", "exact"), curated("icd10:X", "MONDO:1", "exact"), curated("icd10:X", "MONDO:2", judged="invalid")]
+    found = linked("Asthma", *gold, decided=[("icd10:X", "EFO:9", "not"), ("icd10:X", "MONDO:2", "exact")], calibration=calibration)
+    told = {id_: (row["rank"], row["predicate"], row["decision"], row["calibration"]) for id_, row in found.items() if id_ != "HP:9"}
+    assert told == {
+        "MONDO:2": (1, "exact", "accept", "decision"),
+        "MONDO:1": (2, "exact", "review", "curated"),
+        "EFO:9": (told["EFO:9"][0], "not", "reject", "decision"),
+    }
+    assert found["MONDO:2"]["evidence"][:2] == ["decisions:9", "gold:7"]
+    assert (found["MONDO:2"]["p_same"], found["EFO:9"]["p_same"], found["EFO:9"]["p_target"]) == (1.0, 0.0, 0.0)
+
+
+def test_a_broader_term_that_somebody_decided_on_leaves_the_curators_exact_one() -> None:
+    found = linked("Asthma", curated("icd10:X", "EFO:9", "exact"), decided=[("icd10:X", "MONDO:1", "broad")])
+    assert {id_: (row["predicate"], row["decision"]) for id_, row in found.items() if row["decision"] == "accept"} == {
+        "EFO:9": ("exact", "accept"),
+        "MONDO:1": ("broad", "accept"),
+    }
+
+
+def test_where_somebody_said_that_no_term_fits_nothing_is_left() -> None:
+    found = linked("Asthma", curated("icd10:X", "MONDO:1", "exact"), decided=[("icd10:X", NO_TERM, "exact")])
+    assert {row["decision"] for row in found.values()} == {"reject"}
+    assert {row["predicate"] for id_, row in found.items() if id_ in {"EFO:9", "MONDO:1"}} == {"not"}
+
+
+def test_a_decision_counts_for_a_subject_that_is_held_out() -> None:
+    held_out = curated("icd10:X", "MONDO:1", "exact", use="evaluate")
+    assert linked("Asthma", held_out, decided=[("icd10:X", "MONDO:2", "exact")])["MONDO:2"]["decision"] == "accept"
+
+
+def test_a_decision_on_two_codes_is_a_link_that_nobody_measured() -> None:
+    row = linked("Asthma", decided=[("icd10:X", "icd9cm:493", "not")])["icd9cm:493"]
+    assert (row["rank"], row["predicate"], row["decision"], row["similarity"], row["p_same"]) == (0, "not", "reject", None, 0.0)
+
+
+def test_decisions_count_for_a_person_s_own_list() -> None:
+    decided = pd.DataFrame(
+        [(text_id("Asthma"), "EFO:9", "not", "", "decisions:2"), (text_id("sugar"), "MONDO:2", "exact", "", "decisions:3")],
+        columns=["subject_id", "object_id", "decided", "object_name", "cited"],
+    )
+    answers = map_texts(["Asthma", "sugar"], DIABETES, embed, decisions=decided)
+    told = {(a["subject_label"], a["object_id"]): (a["decision"], a["predicate_modifier"], a["confidence"]) for a in answers}
+    assert told["Asthma", "EFO:9"] == ("reject", "Not", None)
+    assert told["sugar", "MONDO:2"] == ("accept", None, None)
+
+
+def test_a_link_lists_its_weightiest_features_with_what_they_add(calibration: Calibration) -> None:
+    found = linked("Type 2 diabetes", calibration=calibration)
+    weighed = [re.fullmatch(r"(\w+)=(\S+) \(([+-]\d+\.\d\d)\)", line) for line in found["MONDO:2"]["evidence"]]
+    weights = [abs(float(match[3])) for match in weighed if match]
+    assert len(weights) == 5
+    assert weights == sorted(weights, reverse=True)
+    assert all(match[1] in FEATURES for match in weighed if match)

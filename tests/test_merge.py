@@ -6,9 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kgbuild import tables
-from kgbuild.merge import merge
+from kgbuild.merge import group_id, merge, moved
 
 
 def concept(id_: str, name: str, vocabulary: str, kind: str = "ClinicalCode", *, obsolete: bool = False) -> tuple[Any, ...]:
@@ -16,10 +18,27 @@ def concept(id_: str, name: str, vocabulary: str, kind: str = "ClinicalCode", *,
 
 
 def link(
-    subject: str, object_: str, p_same: float | None, *, predicate: str = "exact", decision: str = "accept", curated: bool = False
+    subject: str,
+    object_: str,
+    p_same: float | None,
+    *,
+    predicate: str = "exact",
+    decision: str = "accept",
+    curated: bool = False,
+    decided: bool = False,
 ) -> tuple[Any, ...]:
-    justification = "semapv:ManualMappingCuration" if curated else "semapv:SemanticSimilarityThresholdMatching"
-    return (subject, object_, 1, predicate, 0.9, 0.9, p_same, decision, justification, "", "test", [])
+    justification = "semapv:ManualMappingCuration" if curated or decided else "semapv:SemanticSimilarityThresholdMatching"
+    return (subject, object_, 1, predicate, 0.9, 0.9, p_same, decision, justification, "", "decision" if decided else "test", [])
+
+
+def same(subject: str, object_: str) -> tuple[Any, ...]:
+    """Somebody decided that the two are the same."""
+    return link(subject, object_, 1.0, decided=True)
+
+
+def apart(subject: str, object_: str) -> tuple[Any, ...]:
+    """Somebody decided that they are not."""
+    return link(subject, object_, 0.0, predicate="not", decision="reject", decided=True)
 
 
 CONCEPTS = [
@@ -109,3 +128,75 @@ def test_the_order_of_rows_does_not_matter() -> None:
         for n, (s, o) in enumerate([("text:a", "MONDO:1"), ("text:a", "MONDO:2"), ("icd10cm:E11", "MONDO:2"), ("icd10cm:E11.9", "MONDO:2")])
     ]
     assert all(groups(*links, shuffle=seed) == groups(*links) for seed in range(5))
+
+
+DECISIONS = [
+    *(link(s, o, p) for s in ("icd10cm:E11", "icd10cm:E11.9", "phecode:250.2", "text:a", "text:b")
+      for o, p in (("MONDO:1", 0.92), ("MONDO:2", 0.92), ("MONDO:2", 0.97))),
+    *(make(a, b) for make in (same, apart) for a, b in (
+        ("icd10cm:E11", "icd10cm:E11.9"), ("text:a", "text:b"), ("MONDO:1", "MONDO:2"), ("text:b", "phecode:250.2"),
+        ("icd10cm:A00", "icd9cm:001"), ("icd10cm:Z1", "icd9cm:Z2"), ("icd9cm:001", "text:a"))),
+]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(chosen=st.sets(st.integers(0, len(DECISIONS) - 1)), order=st.randoms(use_true_random=False))
+def test_any_links_and_decisions_in_any_order_give_the_same_groups(chosen: set[int], order: random.Random) -> None:
+    rows = [DECISIONS[place] for place in sorted(chosen)]
+    shuffled, about = list(rows), list(CONCEPTS)
+    order.shuffle(shuffled)
+    order.shuffle(about)
+    first = merge(tables.from_rows("links", rows), tables.from_rows("concepts", CONCEPTS))
+    assert merge(tables.from_rows("links", shuffled), tables.from_rows("concepts", about)).equals(first)
+    assert sorted(first["member_id"].to_pylist()) == sorted(row[0] for row in CONCEPTS if not row[4])
+
+
+def test_two_codes_and_two_classes_join_where_somebody_decided_so_and_only_there() -> None:
+    links = [link("icd10cm:E11", "MONDO:2", 0.97), link("phecode:250.2", "MONDO:1", 0.95)]
+    assert groups(*links, same("icd10cm:E11.9", "icd10cm:E11")) == [
+        {"MONDO:1", "phecode:250.2"},
+        {"MONDO:2", "icd10cm:E11", "icd10cm:E11.9"},
+        CHOLERA,
+    ]
+    assert groups(*links, same("MONDO:1", "MONDO:2")) == [{"MONDO:1", "MONDO:2", "icd10cm:E11", "phecode:250.2"}, CHOLERA]
+
+
+def test_what_somebody_decided_to_be_the_same_follows_into_a_class() -> None:
+    assert groups(link("text:a", "MONDO:2", 0.95), same("text:b", "text:a")) == [{"MONDO:2", "text:a", "text:b"}, CHOLERA]
+    assert groups(same("text:b", "text:a"), same("icd10cm:Z1", "icd9cm:Z2")) == [CHOLERA, {"icd10cm:Z1", "icd9cm:Z2"}, {"text:a", "text:b"}]
+
+
+def test_a_code_that_somebody_decided_on_takes_the_place_of_the_likelier_one() -> None:
+    links = [link("icd10cm:E11", "MONDO:2", 0.99), same("icd10cm:E11.9", "MONDO:2")]
+    assert groups(*links) == [{"MONDO:2", "icd10cm:E11.9"}, CHOLERA]
+
+
+def test_what_somebody_told_apart_shares_no_group_whatever_the_names_or_the_class() -> None:
+    assert groups(apart("icd10cm:A00", "icd9cm:001")) == []
+    links = [link("text:a", "MONDO:2", 0.99), link("text:b", "MONDO:2", 0.95)]
+    assert groups(*links, apart("text:b", "text:a")) == [{"MONDO:2", "text:a"}, CHOLERA]
+    assert groups(link("text:a", "MONDO:2", 0.99, curated=True), apart("text:a", "MONDO:2")) == [CHOLERA]
+
+
+def of(table: Any, member: str) -> str:
+    return str(dict(zip(table["member_id"].to_pylist(), table["group_id"].to_pylist(), strict=True))[member])
+
+
+def test_a_group_without_a_class_keeps_its_id_when_finer_lists_come() -> None:
+    before = merge(tables.empty("links"), tables.from_rows("concepts", CONCEPTS))
+    later = tables.from_rows("concepts", [concept("phecodex:GI_1", "Cholera", "phecodex"), *CONCEPTS])
+    assert of(before, "icd9cm:001") == "harmonised:icd10cm_A00"
+    assert of(merge(tables.empty("links"), later), "icd9cm:001") == "harmonised:phecodex_GI_1"
+    kept = merge(tables.empty("links"), later, earlier=before)
+    assert {of(kept, id_) for id_ in ("icd10cm:A00", "icd9cm:001", "phecodex:GI_1")} == {"harmonised:icd10cm_A00"}
+    assert moved(before, kept) == {}
+    assert merge(tables.empty("links"), later, earlier=kept).equals(kept)
+
+
+def test_an_id_that_goes_says_where_its_centre_went() -> None:
+    before = merge(tables.empty("links"), tables.from_rows("concepts", CONCEPTS))
+    after = merge(
+        tables.from_rows("links", [link("icd10cm:A00", "MONDO:2", 0.99)]), tables.from_rows("concepts", CONCEPTS[:-1]), earlier=before
+    )
+    assert moved(before, after) == {"harmonised:icd10cm_A00": "harmonised:MONDO_2", "harmonised:text_b": None}
+    assert of(after, "icd9cm:001") == group_id("icd9cm:001")
