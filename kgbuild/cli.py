@@ -241,6 +241,59 @@ def status(
                 typer.echo(f"        {reason}")
 
 
+@app.command()
+def doctor(workspace: WorkspaceOption = None, at: AtOption = None, as_json: JsonOption = False) -> None:
+    """Look at Python, packages, memory, disk, the workspace, its encoder and its store, and say what to do about each fault.
+
+    Ends with 1 where something is at fault.
+
+    Example: kgbuild doctor --at neo4j://localhost:7687
+    """
+    from kgbuild.doctor import examine
+    from kgbuild.errors import WorkspaceError
+
+    try:
+        opened = _open(workspace)
+    except WorkspaceError:
+        opened = None
+    findings = []
+    for finding in examine(opened, at=at, ask=_ask()):
+        findings.append(finding)
+        if not as_json:
+            colour = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "fault": typer.colors.RED}[finding.state]
+            advice = f"\n{'':24}-> {finding.advice}" if finding.advice else ""
+            typer.echo(f"{typer.style(f'{finding.state:6}', fg=colour)}{finding.what:18}{finding.text}{advice}")
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    raise typer.Exit(int(any(finding.state == "fault" for finding in findings)))
+
+
+@app.command()
+def verify(
+    workspace: WorkspaceOption = None,
+    at: AtOption = None,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Rows to compare of each label and edge type; 0: every one.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the database with the workspace's graph: all counts, and a sample of rows property by property.
+
+    Ends with 6 where they differ.
+
+    Example: kgbuild verify --at neo4j://localhost:7687 --rows 0
+    """
+    from kgbuild import pipeline
+
+    with reporter() as progress:
+        found = pipeline.verify(_open(workspace), at=at, rows=rows, ask=_ask(), progress=progress)
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        for line in (*found.counts, *found.differences):
+            typer.echo(line)
+        typer.echo(f"counts {'differ' if found.counts else 'agree'}; of {found.rows:,} rows that were compared, {found.different:,} differ")
+    raise typer.Exit(0 if found.passed else 6)
+
+
 @app.command(context_settings={"ignore_unknown_options": True})  # a template's parameters are options of its own
 def query(
     name: Annotated[str | None, typer.Argument(help="Template, e.g. variants-of-trait; see --list.")] = None,

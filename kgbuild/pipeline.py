@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kgbuild.features import Subjects
     from kgbuild.stores import GraphReader, Loaded
     from kgbuild.stores.neo4j import Neo4jStore
+    from kgbuild.stores.verification import Verification
 
 __all__ = [
     "Initialised",
@@ -42,11 +43,13 @@ __all__ = [
     "init",
     "map_file",
     "open_graph",
+    "open_server",
     "populate",
     "score",
     "serve",
     "status",
     "train",
+    "verify",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -545,8 +548,8 @@ def open_graph(workspace: Workspace, *, at: str | None = None, ask: Ask | None =
     Args:
         at: A server's address, or "neo4j" for the one in NEO4J_URI; None: as the configuration says.
     """
-    if at := at or configurations.load(workspace.configuration_path).graph.to:
-        with _server(at, ask) as server:
+    if at or configurations.load(workspace.configuration_path).graph.to:
+        with open_server(workspace, at=at, ask=ask) as server:
             yield server
         return
     from kgbuild.stores import bolt, bolt_server
@@ -556,6 +559,29 @@ def open_graph(workspace: Workspace, *, at: str | None = None, ask: Ask | None =
     store = bolt.BoltStore.connect(served) if served else EmbeddedStore.open(workspace.folder("database"), read_only=True)
     with store:
         yield store
+
+
+def open_server(workspace: Workspace, *, at: str | None = None, ask: Ask | None = None) -> Neo4jStore:
+    """Connect to a Neo4j server; the caller closes it.
+
+    Raises:
+        UsageError: No address is given or configured, or there is no password.
+        StoreError: The server does not answer, or does not let the user in.
+    """
+    return _server(at or configurations.load(workspace.configuration_path).graph.to or "neo4j", ask)
+
+
+def verify(
+    workspace: Workspace, *, at: str | None = None, rows: int = 1_000, ask: Ask | None = None, progress: Progress | None = None
+) -> Verification:
+    """Compare the database with the graph's files: counts, and rows property by property (`rows` a label; 0: all)."""
+    from kgbuild.stores import GraphFiles, verification
+    from kgbuild.stores.neo4j import Neo4jStore
+
+    with open_graph(workspace, at=at, ask=ask) as store:
+        state = store.build_state() if isinstance(store, Neo4jStore) else None
+        known = state["vanished"] if state else {}
+        return verification.verify(GraphFiles(workspace.folder("graph")), store, rows=rows, vanished=known, progress=progress)
 
 
 def map_file(

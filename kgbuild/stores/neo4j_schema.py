@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["CONSTRAINTS", "CONTENT_HASH", "build_node", "content_hashes", "id_hashes", "indexes"]
+__all__ = ["CONSTRAINTS", "CONTENT_HASH", "build_node", "content_hashes", "id_hashes", "index_names", "indexes"]
 
 CONTENT_HASH = "content_hash"
 
@@ -42,6 +42,11 @@ def indexes(vector_width: int) -> list[str]:
         settings = f"{{indexConfig: {{`vector.dimensions`: {vector_width}, `vector.similarity_function`: 'cosine'}}}}"
         statements.append(f"CREATE VECTOR INDEX {VECTOR_INDEX} IF NOT EXISTS FOR (n:{VECTOR_LABEL}) ON (n.embedding) OPTIONS {settings}")
     return statements
+
+
+def index_names() -> list[str]:
+    """Give the names of all constraints and indexes, but the vector index's: a graph may have no vectors."""
+    return ["kg_id", "kg_build", *_RANGES, NAME_INDEX]
 
 
 def build_node(
