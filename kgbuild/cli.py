@@ -152,18 +152,25 @@ def train(
 
 
 @app.command()
-def harmonise(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def harmonise(
+    workspace: WorkspaceOption = None,
+    decisions: Annotated[
+        list[Path] | None, typer.Option("--decisions", help="SSSOM file of your decisions, as `kgbuild review` makes it; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Link ICD, PheCode and free-text concepts to the target vocabulary, with calibrated probabilities, and merge what is the same.
 
-    Curated mappings win; what a curator rejected is blocked. Prints Hits@1 and the calibration error on pairs that nothing
-    was fitted on.
+    Curated mappings win; what a curator rejected is blocked. Your own decisions win over everything: they are taken over into
+    decisions.sssom.tsv in the workspace and hold for every later run. Prints Hits@1 and the calibration error on pairs that
+    nothing was fitted on, and whether near misses (type 1 and 2 diabetes) stayed apart.
 
-    Example: kgbuild harmonise -w my-graph
+    Example: kgbuild harmonise -w my-graph --decisions reviewed.sssom.tsv
     """
     from kgbuild import pipeline
 
     with reporter() as progress:
-        outcomes = pipeline.harmonise(_open(workspace), progress=progress)
+        outcomes = pipeline.harmonise(_open(workspace), decisions=decisions or [], progress=progress)
     _show(outcomes, as_json)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from embedder import Model, TextEncoder, TrainingData
     from kgbuild.calibration import Calibration
+    from kgbuild.decisions import Applied
     from kgbuild.features import Subjects
     from kgbuild.stores import GraphReader, Loaded
     from kgbuild.stores.neo4j import Neo4jStore
@@ -156,14 +158,15 @@ def _model_stage(configuration: Configuration, tables: Stage) -> Stage:
 
 
 def _links_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
-    from kgbuild import links
+    from kgbuild import contrast, decisions, links, merge
 
     inputs = {"tables": tables.key}
     if configuration.harmonise.space == "model":
         inputs["model"] = _model_key(workspace)
-    return Stage(
-        "links", links.VERSION, inputs, {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()}
-    )
+    if (workspace.root / decisions.FILE).exists():
+        inputs["decisions"] = workspace.input_hash(workspace.root / decisions.FILE)
+    settings = {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()}
+    return Stage("links", links.VERSION, inputs, {**settings, "merge": merge.VERSION, "contrast": contrast.VERSION})
 
 
 def _graph_stage(workspace: Workspace, configuration: Configuration, tables: Stage, links: Stage) -> Stage:
@@ -219,11 +222,19 @@ def train(workspace: Workspace, *, progress: Progress | None = None, force: bool
         return [first, _run(workspace, stage, lambda folder: _build_model(workspace, configuration, folder, progress), force=force)]
 
 
-def harmonise(workspace: Workspace, *, progress: Progress | None = None) -> list[Outcome]:
-    """Bring the tables up to date, then link and merge."""
+def harmonise(workspace: Workspace, *, decisions: Sequence[Path] = (), progress: Progress | None = None) -> list[Outcome]:
+    """Bring the tables up to date, then link and merge; files of decisions are taken over into the workspace's own first.
+
+    Raises:
+        SourceError: A row of such a file cannot be taken; then nothing has changed.
+    """
+    from kgbuild import decisions as deciding
+
     configuration = configurations.load(workspace.configuration_path)
     with workspace.lock():
-        return _harmonise(workspace, configuration, progress)[2]
+        told = deciding.take_over(workspace.root / deciding.FILE, decisions, today=date.today().isoformat())
+        outcomes = _harmonise(workspace, configuration, progress)[2]
+    return [*outcomes[:-1], replace(outcomes[-1], notes=[*told, *outcomes[-1].notes])]
 
 
 def populate(
@@ -398,9 +409,10 @@ def _trained(
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import evaluation, links, merge, tables
+    from kgbuild import contrast, evaluation, links, merge, tables
 
     tables_dir, settings = workspace.folder("tables"), configuration.harmonise
+    applied = _decisions(workspace, configuration)  # first: a row that cannot be read must not cost minutes
     space = _Space(workspace, configuration, progress, trained=settings.space == "model")
     terms = links.read_terms(tables_dir, space.embed, target=settings.target)
     mappings, xrefs = tables.read(tables_dir, "mappings"), tables.read(tables_dir, "xrefs")
@@ -426,19 +438,37 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
         mappings=mappings.to_pandas(),
         xrefs=xrefs.to_pandas(),
         calibration=calibration,
+        decisions=applied.frame,
         precision=settings.precision,
         top_k=settings.top_k,
         progress=progress,
     )
-    groups = merge.merge(made, tables.read(tables_dir, "concepts"), merge_at=settings.merge_at, target=settings.target)
+    concepts = tables.read(tables_dir, "concepts")
+    earlier = tables.read(workspace.folder("links"), "groups") if workspace.record("links") else None
+    groups = merge.merge(made, concepts, merge_at=settings.merge_at, target=settings.target, earlier=earlier)
     tables.write(folder, {"links": made, "groups": groups})
+    gone = merge.moved(earlier, groups) if earlier else {}
+    (folder / "moved.tsv").write_text("".join(f"{old}\t{new or ''}\n" for old, new in {"earlier id": "now in", **gone}.items()))
     figures = {part: report[part]["all"] for part in ("as_is", "a_fifth_without_answer") if part in report}
     return {
         "calibration": report["calibration"],
         "fitted_on": report["fitted_on"],
         **_link_facts(made, groups, subjects),
+        "ids_gone": len(gone),
+        "decisions": applied.facts(),
+        "contrast": contrast.check(made, groups, concepts, tables.read(tables_dir, "names")),
         "figures": figures,
     }
+
+
+def _decisions(workspace: Workspace, configuration: Configuration) -> Applied:
+    """Read what people decided in this workspace, by the ids of the tables."""
+    from kgbuild import decisions, tables
+
+    path, tables_dir = workspace.root / decisions.FILE, workspace.folder("tables")
+    said = decisions.read(path).decisions if path.exists() else ()
+    concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "obsolete"])
+    return decisions.apply(said, concepts, tables.read(tables_dir, "xrefs"), target=configuration.harmonise.target)
 
 
 def _link_facts(links: pa.Table, groups: pa.Table, subjects: Subjects) -> dict[str, Any]:
@@ -449,7 +479,9 @@ def _link_facts(links: pa.Table, groups: pa.Table, subjects: Subjects) -> dict[s
     frame = frame[frame["rank"] == 1].merge(
         pd.DataFrame({"subject_id": subjects.names.ids, "vocabulary": subjects.vocabularies}), on="subject_id"
     )
-    frame["decision"] = frame["decision"].mask((frame["calibration"] == "curated") & (frame["decision"] == "accept"), "curated")
+    frame["decision"] = frame["decision"].mask(
+        frame["calibration"].isin(["curated", "decision"]) & (frame["decision"] == "accept"), "curated"
+    )
     counted = frame.groupby(["vocabulary", "decision"]).size()
     by_vocabulary: dict[str, dict[str, int]] = {}
     for (vocabulary, decision), n in counted.items():
@@ -618,6 +650,7 @@ def map_file(
         codes=[curie for _, curie in listed],
         mappings=tables.read(tables_dir, "mappings").to_pandas(),
         xrefs=tables.read(tables_dir, "xrefs").to_pandas(),
+        decisions=_decisions(workspace, configuration).frame,
         calibration=_read_calibration(links_dir),
         precision=settings.precision,
         top_k=top,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = ["as_text"]
@@ -72,6 +72,8 @@ def _links(facts: Mapping[str, Any]) -> Iterator[str]:
     for vocabulary, counts in facts["by_vocabulary"].items():
         yield f"{vocabulary:20} " + " ".join(f"{counts.get(decision, 0):>9,}" for decision in ("curated", "accept", "review", "reject"))
     yield f"{facts['concepts']:,} concepts became {facts['harmonised_concepts']:,} harmonised ones, {facts['of_several_members']:,} of several members"
+    yield from _decided(facts["decisions"], facts["ids_gone"])
+    yield from _contrast(facts["contrast"])
     figures = facts["figures"].get("as_is")
     if figures is None:
         yield "no curated mapping is held out: nothing to evaluate"
@@ -83,6 +85,30 @@ def _links(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {low:.3f} to {high:.3f}; Brier {figures['brier']:.3f}; {_accepted(figures)}"
         absent = facts["figures"]["a_fifth_without_answer"]
         yield f"    with the right term of a fifth taken away: ECE {absent['ece']:.3f}; {_accepted(absent)}"
+
+
+def _decided(decisions: Mapping[str, Any], ids_gone: int) -> Iterator[str]:
+    if ids_gone:
+        yield f"{ids_gone:,} ids of harmonised concepts are gone since the run before: moved.tsv says where to"
+    if decisions["applied"] or decisions["waiting"]:
+        yield f"decisions: {decisions['applied']:,} applied, {len(decisions['forwarded']):,} ids forwarded, {len(decisions['waiting']):,} about what is not loaded"
+    yield from _first("    forwarded: ", decisions["forwarded"])
+    yield from _first("    waits: ", decisions["waiting"])
+
+
+def _contrast(contrast: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"near misses: {contrast['pairs']} pairs, {contrast['loaded']} of them loaded and checked; "
+        f"{len(contrast['merged'])} merged, {len(contrast['linked_exact'])} linked as exact"
+    )
+    yield from _first("    MERGED: ", contrast["merged"])
+    yield from _first("    linked as exact: ", contrast["linked_exact"])
+
+
+def _first(what: str, lines: Sequence[str], most: int = 5) -> Iterator[str]:
+    yield from (f"{what}{line}" for line in lines[:most])
+    if len(lines) > most:
+        yield f"{what}and {len(lines) - most:,} more"
 
 
 def _accepted(figures: Mapping[str, Any]) -> str:
