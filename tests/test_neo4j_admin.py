@@ -104,7 +104,7 @@ def test_numbers_that_are_none_are_spelled_as_java_does(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.lists(st.text(st.characters(exclude_characters="\x1f"), min_size=1)))))
+@given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.lists(st.text(st.characters(exclude_characters="\x1f", codec="utf-8"), min_size=1)))))
 def test_any_text_can_be_read_back(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str | None, list[str] | None]]) -> None:
     rows = [{"id": str(n), "name": name, "synonyms": items} for n, (name, items) in enumerate([("", []), *cells])]
     _, data = csv_of(tmp_path_factory.mktemp("any"), "Drug", rows)

@@ -7,14 +7,17 @@ both, and the same contract test takes any store through its paces.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from kgbuild.errors import StoreError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "NAME_INDEX",
@@ -90,7 +93,7 @@ class Counts:
     nodes: Mapping[str, int]
     edges: Mapping[str, int]
 
-    def differences(self, other: Counts) -> list[str]:
+    def differences(self, other: Counts, *, here: str = "here", there: str = "there") -> list[str]:
         """List where two counts differ, one line each; empty when they agree.
 
         >>> Counts({"Gene": 2}, {}).differences(Counts({"Gene": 1}, {"IS_A": 3}))
@@ -100,7 +103,7 @@ class Counts:
         for mine, theirs in ((self.nodes, other.nodes), (self.edges, other.edges)):
             for name in sorted({*mine, *theirs}):
                 if mine.get(name, 0) != theirs.get(name, 0):
-                    lines.append(f"{name}: {mine.get(name, 0)} here, {theirs.get(name, 0)} there")
+                    lines.append(f"{name}: {mine.get(name, 0)} {here}, {theirs.get(name, 0)} {there}")
         return lines
 
 
@@ -198,21 +201,35 @@ def check_ends(graph: GraphFiles) -> None:
     Raises:
         StoreError: One does not; the first is named.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    known = pa.chunked_array([], pa.string())
-    for path in graph.node_files().values():
-        ids = pq.read_table(path, columns=["id"])["id"]
-        known = pa.chunked_array([*known.chunks, *ids.chunks], pa.string())
-        if pc.count_distinct(known).as_py() != len(known):
-            raise StoreError(f"{path} repeats an id, or another label has it", advice="Ids are unique over all labels.")
-    for path in graph.edge_files().values():
-        for block in pq.ParquetFile(path).iter_batches(columns=["start_id", "end_id"], batch_size=1_000_000):
-            for column in block.columns:
-                lost = column.filter(pc.invert(pc.is_in(column, value_set=known)))
-                if len(lost):
-                    raise StoreError(
-                        f"{path}: an edge ends at {lost[0].as_py()!r}, which is no node", advice="Every end of an edge is a row of nodes/."
-                    )
+    ids = {path: pq.read_table(path, columns=["id"])["id"] for path in graph.node_files().values()}
+    known = _one_column(ids.values())
+    if pc.count_distinct(known).as_py() != len(known):
+        raise StoreError(f"{_repeating(ids)} repeats an id, or another label has it", advice="Ids are unique over all labels.")
+    files = graph.edge_files().values()
+    ends = {(path, name): pc.unique(pq.read_table(path, columns=[name])[name]) for path in files for name in ("start_id", "end_id")}
+    met = _one_column(ends.values())
+    lost = met.filter(pc.invert(pc.is_in(met, value_set=known)))  # all at once: `known` is hashed anew at each call
+    for (path, _), column in ends.items() if len(lost) else ():
+        astray = column.filter(pc.is_in(column, value_set=lost))
+        if len(astray):
+            raise StoreError(
+                f"{path}: an edge ends at {astray[0].as_py()!r}, which is no node", advice="Every end of an edge is a row of nodes/."
+            )
+
+
+def _one_column(parts: Iterable[Any]) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return pa.chunked_array([chunk for part in parts for chunk in getattr(part, "chunks", [part])], pa.string())
+
+
+def _repeating(ids: Mapping[Path, pa.ChunkedArray]) -> Path:
+    """Find the first file with an id that it or one before it has."""
+    import pyarrow.compute as pc
+
+    columns = list(ids.values())
+    rows = (_one_column(columns[: n + 1]) for n in range(len(columns)))
+    return next(path for path, known in zip(ids, rows, strict=True) if pc.count_distinct(known).as_py() != len(known))
