@@ -1,10 +1,13 @@
 """Pairs and texts in, encoder out: texts and SNPs in one space. Knows no ontology and no store.
 
-    from embedder import EncoderSpec, TrainingSettings, open_encoder, train
+    from embedder import Encoder, EncoderSpec, TrainingSettings, open_encoder, train
 
     encoder = open_encoder(EncoderSpec("minilm"))
     model = train(data, encoder.encode(data.texts), TrainingSettings(), encoder=encoder)
     model.save(folder)
+
+    space = Encoder.load(folder)
+    space.similarity(["type 2 diabetes"], space.encode_variants(["rs7903146"]))
 
 Names are loaded when they are first asked for, so that importing this package loads no torch.
 """
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from embedder.centroid import centroid_model
     from embedder.data import PRESETS, Task, TrainingData, TrainingSettings
     from embedder.encoder import EncoderSpec, HashedNgramEncoder, TextEncoder, TransformerEncoder, open_encoder, unit_rows
-    from embedder.errors import ArtifactError, EmbedderError, EncoderError, TrainingError
+    from embedder.errors import ArtifactError, CheckpointError, EmbedderError, EncoderError, TrainingError, UnknownVariantError
+    from embedder.space import Encoder
     from embedder.training import train
 
 # Threads of OpenMP that wait spin by default: where another process wants the same cores, encoding was measured to be five to ten
@@ -30,7 +34,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __all__ = [
     "PRESETS",
     "ArtifactError",
+    "CheckpointError",
     "EmbedderError",
+    "Encoder",
     "EncoderError",
     "EncoderSpec",
     "HashedNgramEncoder",
@@ -41,6 +47,7 @@ __all__ = [
     "TrainingError",
     "TrainingSettings",
     "TransformerEncoder",
+    "UnknownVariantError",
     "centroid_model",
     "open_encoder",
     "train",
@@ -52,7 +59,8 @@ _HOMES = {
     "centroid": ("centroid_model",),
     "data": ("PRESETS", "Task", "TrainingData", "TrainingSettings"),
     "encoder": ("EncoderSpec", "HashedNgramEncoder", "TextEncoder", "TransformerEncoder", "open_encoder", "unit_rows"),
-    "errors": ("ArtifactError", "EmbedderError", "EncoderError", "TrainingError"),
+    "errors": ("ArtifactError", "CheckpointError", "EmbedderError", "EncoderError", "TrainingError", "UnknownVariantError"),
+    "space": ("Encoder",),
     "training": ("train",),
 }
 

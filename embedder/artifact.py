@@ -1,11 +1,15 @@
 """A trained model as a folder, and back; numpy is all that reading one needs.
 
-model.json        encoder, dimension, method, settings, counts, and the hash of every other file
-projection.npz    W and b of ``W·LM(text) + b``; empty for the identity
-snps.npy          one unit vector per SNP
-snps.txt          their ids, one a line
-residuals.npz     vectors of known texts, if used
-residuals.json    these texts
+model.json               encoder, dimension, method, settings, counts, and the hash of every other file
+projection.safetensors   W and b of ``W·LM(text) + b``; empty for the identity
+snps.safetensors         one unit vector per SNP, and whether it is that of its LD block alone
+snps.txt                 their ids, one a line
+residuals.safetensors    vectors of known texts, if used
+residuals.json           these texts
+README.md                the model card
+
+Beside them lies the language model as Hugging Face's tools read it (config.json, model.safetensors, tokenizer.json), and what
+sentence-transformers needs to put its own modules in a row: modules.json, 1_Pooling, 2_Normalize, 3_Dense, 4_Normalize.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +25,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedder.encoder import EncoderSpec, Vectors, unit_rows
+from embedder.card import write_card
+from embedder.encoder import EncoderSpec, TextEncoder, Vectors, open_encoder, unit_rows
 from embedder.errors import ArtifactError
 
 __all__ = ["FORMAT", "Model"]
 
-FORMAT = 1
+FORMAT = 2
 _REBUILD = "Train it again; the folder must be kept as it was written."
 
 
@@ -42,8 +47,11 @@ class Model:
         projection: `weight` (d, lm) and `bias` (d,); empty: the identity.
         snp_ids: Ids, in the order of `snp_vectors`.
         snp_vectors: (n, d) unit rows.
+        snp_by_block: (n,) true where no pair named the SNP, so that its vector is its LD block's; None: nowhere.
         residuals: Text -> row of `residual_vectors`.
         residual_vectors: (m, d), added to the projected text before it is scaled to length 1.
+        encoder: What reads texts, where it is open already.
+        tuned: Whether the language model was trained too; then it lies in the model's own folder.
         description: Settings, counts, seed: what a model card needs.
     """
 
@@ -54,8 +62,11 @@ class Model:
     projection: Mapping[str, npt.NDArray[np.float32]]
     snp_ids: Sequence[str]
     snp_vectors: npt.NDArray[np.floating[Any]]
+    snp_by_block: npt.NDArray[np.bool_] | None = None
     residuals: Mapping[str, int] = field(default_factory=dict)
     residual_vectors: npt.NDArray[np.floating[Any]] | None = None
+    encoder: TextEncoder | None = field(default=None, compare=False, repr=False)
+    tuned: bool = False
     description: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -93,26 +104,54 @@ class Model:
         projected[known] += self.residual_vectors[rows[known]]
         return projected
 
+    def open_encoder(self) -> TextEncoder:
+        """Give the encoder that reads this model's texts.
+
+        Raises:
+            ArtifactError: What its spec names now gives other vectors.
+        """
+        encoder = self.encoder or open_encoder(self.encoder_spec)
+        if encoder.key != self.encoder_key:
+            raise ArtifactError(
+                f"the encoder {self.encoder_spec.model!r} is not the one that the model was trained with",
+                advice="Use the weights, pooling and precision that model.json names.",
+            )
+        return encoder
+
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder."""
-        np.savez(folder / "projection.npz", **{name: np.asarray(array, np.float32) for name, array in self.projection.items()})  # type: ignore[arg-type]
-        np.save(folder / "snps.npy", self.snp_vectors)
+        from safetensors.numpy import save_file
+
+        by_block = np.zeros(len(self.snp_ids), bool) if self.snp_by_block is None else np.asarray(self.snp_by_block)
+        projection = {name: np.ascontiguousarray(array, np.float32) for name, array in self.projection.items()}
+        save_file(projection, folder / "projection.safetensors")
+        save_file({"vectors": np.ascontiguousarray(self.snp_vectors), "by_block": by_block}, folder / "snps.safetensors")
         (folder / "snps.txt").write_text("".join(f"{snp}\n" for snp in self.snp_ids), encoding="utf-8")
-        files = ["projection.npz", "snps.npy", "snps.txt"]
+        files = ["projection.safetensors", "snps.safetensors", "snps.txt"]
         if self.residual_vectors is not None:
-            np.savez(folder / "residuals.npz", vectors=self.residual_vectors)
+            save_file({"vectors": np.ascontiguousarray(self.residual_vectors)}, folder / "residuals.safetensors")
             (folder / "residuals.json").write_text(json.dumps(list(self.residuals), ensure_ascii=False, indent=0), encoding="utf-8")
-            files += ["residuals.npz", "residuals.json"]
+            files += ["residuals.safetensors", "residuals.json"]
+        files += self._save_language_model(folder, projection)
         document = {
             "format": FORMAT,
             "method": self.method,
             "dimension": self.dimension,
             "encoder": asdict(self.encoder_spec),
             "encoder_key": self.encoder_key,
+            "tuned": self.tuned,
             **self.description,
             "files": {name: _sha256(folder / name) for name in files},
         }
         (folder / "model.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_card(folder, document, snps=len(self.snp_ids))
+
+    def _save_language_model(self, folder: Path, projection: Mapping[str, npt.NDArray[np.float32]]) -> list[str]:
+        encoder = self.open_encoder() if self.tuned else self.encoder
+        save = getattr(encoder, "save", None)  # n-grams have no files
+        if encoder is None or save is None:
+            return []
+        return [*save(folder), *_write_modules(folder, encoder, projection)]
 
     @classmethod
     def load(cls, folder: Path) -> Model:
@@ -123,39 +162,33 @@ class Model:
         """
         document = _document(folder)
         _check_files(folder, document["files"])
-        with np.load(folder / "projection.npz") as archive:
-            projection = {name: archive[name] for name in archive.files}
-        snp_vectors = np.load(folder / "snps.npy", mmap_mode="r")
+        snps = _read_arrays(folder / "snps.safetensors")
         snp_ids = (folder / "snps.txt").read_text(encoding="utf-8").splitlines()
-        if snp_vectors.shape != (len(snp_ids), document["dimension"]):
-            raise ArtifactError(
-                f"{folder}: snps.npy has the shape {snp_vectors.shape}, expected {(len(snp_ids), document['dimension'])}", advice=_REBUILD
-            )
+        _check_table(folder, "SNPs", len(snp_ids), snps["vectors"], document["dimension"])
         residuals: dict[str, int] = {}
         residual_vectors = None
-        if "residuals.npz" in document["files"]:
+        if "residuals.safetensors" in document["files"]:
             residuals = {text: row for row, text in enumerate(json.loads((folder / "residuals.json").read_text(encoding="utf-8")))}
-            with np.load(folder / "residuals.npz") as archive:
-                residual_vectors = archive["vectors"]
-            if residual_vectors.shape != (len(residuals), document["dimension"]):
-                raise ArtifactError(
-                    f"{folder}: {len(residuals)} known texts have vectors of the shape {residual_vectors.shape}", advice=_REBUILD
-                )
+            residual_vectors = _read_arrays(folder / "residuals.safetensors")["vectors"]
+            _check_table(folder, "known texts", len(residuals), residual_vectors, document["dimension"])
+        spec = EncoderSpec(**document["encoder"])
         return cls(
-            encoder_spec=EncoderSpec(**document["encoder"]),
+            encoder_spec=replace(spec, model=str(folder)) if document["tuned"] else spec,
             encoder_key=document["encoder_key"],
             dimension=document["dimension"],
             method=document["method"],
-            projection=projection,
+            projection={name: np.array(array) for name, array in _read_arrays(folder / "projection.safetensors").items()},
             snp_ids=snp_ids,
-            snp_vectors=snp_vectors,
+            snp_vectors=snps["vectors"],
+            snp_by_block=snps["by_block"],
             residuals=residuals,
             residual_vectors=residual_vectors,
+            tuned=document["tuned"],
             description={key: value for key, value in document.items() if key not in _OWN_KEYS},
         )
 
 
-_OWN_KEYS = {"format", "method", "dimension", "encoder", "encoder_key", "files"}
+_OWN_KEYS = {"format", "method", "dimension", "encoder", "encoder_key", "tuned", "files"}
 
 
 def _document(folder: Path) -> dict[str, Any]:
@@ -181,6 +214,68 @@ def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
             raise ArtifactError(f"{folder / name} is missing", advice=_REBUILD)
         if _sha256(folder / name) != expected:
             raise ArtifactError(f"{folder / name} is not the file that model.json was written with", advice=_REBUILD)
+
+
+def _check_table(folder: Path, what: str, n: int, vectors: npt.NDArray[Any], dimension: int) -> None:
+    if vectors.shape != (n, dimension):
+        raise ArtifactError(f"{folder}: {n} {what} have vectors of the shape {vectors.shape}, expected {(n, dimension)}", advice=_REBUILD)
+
+
+_DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_}
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Map the arrays of a safetensors file into memory: its own reader would copy a table of a gigabyte."""
+    with path.open("rb") as handle:
+        length = int.from_bytes(handle.read(8), "little")
+        header: dict[str, Any] = json.loads(handle.read(length))
+    header.pop("__metadata__", None)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, entry in header.items():
+        shape, start = tuple(entry["shape"]), 8 + length + entry["data_offsets"][0]
+        dtype = _DTYPES[entry["dtype"]]
+        arrays[name] = np.memmap(path, dtype, "r", start, shape) if all(shape) else np.empty(shape, dtype)
+    return arrays
+
+
+# ---------------------------------------------------------------- what sentence-transformers reads
+
+_MODULES = {"1_Pooling": "Pooling", "2_Normalize": "Normalize", "3_Dense": "Dense", "4_Normalize": "Normalize"}
+
+
+def _write_modules(folder: Path, encoder: TextEncoder, projection: Mapping[str, npt.NDArray[np.float32]]) -> list[str]:
+    """Say in sentence-transformers' files what `text_vectors` does to a text that has no residual."""
+    from safetensors.numpy import save_file
+
+    names = list(_MODULES)[: 4 if projection else 2]
+    for name in names:
+        (folder / name).mkdir(exist_ok=True)
+    rows = [("", "Transformer"), *((name, _MODULES[name]) for name in names)]
+    documents: dict[str, Any] = {
+        "modules.json": [
+            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for number, (path, kind) in enumerate(rows)
+        ],
+        "sentence_bert_config.json": {"max_seq_length": encoder.spec.max_length, "do_lower_case": False},
+        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": encoder.dimension,
+            "pooling_mode_cls_token": encoder.spec.pooling == "cls",
+            "pooling_mode_mean_tokens": encoder.spec.pooling == "mean",
+        },
+    }
+    if projection:
+        dimension, lm_dimension = projection["weight"].shape
+        documents["3_Dense/config.json"] = {
+            "in_features": lm_dimension,
+            "out_features": dimension,
+            "bias": True,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        }
+        save_file({f"linear.{name}": array for name, array in projection.items()}, folder / "3_Dense" / "model.safetensors")
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return [*documents, *(["3_Dense/model.safetensors"] if projection else [])]
 
 
 def _sha256(path: Path) -> str:

@@ -49,6 +49,8 @@ def centroid_model(
         projection={},
         snp_ids=[data.snps[row] for row in kept.tolist()],
         snp_vectors=placed[kept].astype(np.float16),
+        snp_by_block=np.asarray(~own[kept].any(axis=1)),
+        encoder=encoder,
         description={
             "settings": {"block_share": block_share},
             "pairs": {task.name: len(task) for task in data.tasks},

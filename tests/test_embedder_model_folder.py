@@ -84,7 +84,7 @@ def test_a_known_text_has_its_residual_and_a_new_one_none() -> None:
     assert (np.abs(with_texts - without).max(axis=1) > 1e-3).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("name", ["projection.npz", "snps.npy", "snps.txt", "residuals.npz", "residuals.json"])
+@pytest.mark.parametrize("name", ["projection.safetensors", "snps.safetensors", "snps.txt", "residuals.safetensors", "residuals.json"])
 def test_pieces_that_disagree_are_refused(tmp_path: Path, name: str) -> None:
     with_residuals().save(tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\n")

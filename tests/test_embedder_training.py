@@ -8,21 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_training import ENCODER, SMALL, little_data
 
-from embedder import PRESETS, HashedNgramEncoder, Task, TrainingData, TrainingError, TrainingSettings
-
-ENCODER = HashedNgramEncoder(64)
-SMALL = replace(PRESETS["default"], dimension=32, epochs=30, batch_size=16, precision="fp32")
-
-
-def little_data(n_traits: int = 8, n_snps: int = 24) -> TrainingData:
-    """Each SNP goes with one trait; SNPs of a trait share a block; the last SNP has a block and no pair."""
-    snps = np.arange(n_snps - 1)
-    trait = snps % n_traits
-    gwas = Task("gwas", trait, snps, np.ones(len(snps), dtype=np.float32), "text", "snp", left_group=trait, right_group=trait)
-    words = Task("synonyms", np.arange(n_traits), np.arange(n_traits) + n_traits, np.ones(n_traits, dtype=np.float32))
-    texts = [f"trait {chr(97 + i) * 5}" for i in range(n_traits)] + [f"{chr(97 + i) * 5} disease" for i in range(n_traits)]
-    return TrainingData(texts, [f"dbsnp:rs{i + 1}" for i in range(n_snps)], np.arange(n_snps) % n_traits, [gwas, words])
+from embedder import PRESETS, Task, TrainingError, TrainingSettings
 
 
 def test_training_data_name_every_misfit() -> None:
@@ -30,6 +18,21 @@ def test_training_data_name_every_misfit() -> None:
     bad = replace(data, snp_blocks=np.zeros(3, dtype=np.int64), tasks=[replace(data.tasks[0], left=data.tasks[0].left + 99)])
     with pytest.raises(TrainingError, match=r"24 SNPs have 3 blocks; gwas: a text number is outside 0\.\.15"):
         bad.check()
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.5, float("nan"), -1.0])
+def test_a_weight_outside_its_range_is_refused(weight: float) -> None:
+    data = little_data()
+    weights = data.tasks[0].weight.copy()
+    weights[3] = weight
+    with pytest.raises(TrainingError, match=rf"gwas: 1 weights are outside \(0, 2\], the first is {weight:g}"):
+        replace(data, tasks=[replace(data.tasks[0], weight=weights)]).check()
+
+
+def test_a_task_without_pairs_is_refused() -> None:
+    data = little_data()
+    with pytest.raises(TrainingError, match="synonyms: there is not one pair"):
+        replace(data, tasks=[data.tasks[0], data.tasks[1].part(np.empty(0, np.int64))]).check()
 
 
 def test_settings_refuse_what_cannot_be() -> None:
@@ -66,7 +69,7 @@ def test_the_paper_preset_has_neither_residuals_nor_blocks() -> None:
     from embedder import train
 
     data = little_data()
-    model = train(data, ENCODER.encode(data.texts), replace(PRESETS["paper"], dimension=32, epochs=1), encoder=ENCODER)
+    model = train(data, ENCODER.encode(data.texts), replace(PRESETS["paper"], mode="frozen", dimension=32, epochs=1), encoder=ENCODER)
     assert (sorted(model.projection), model.residual_vectors, len(model.snp_ids)) == (["bias", "weight"], None, 23)
 
 
@@ -133,7 +136,7 @@ def test_row_wise_adam_moves_rows_as_dense_adam_moves_a_table_of_those_rows_alon
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_mask_is_true_exactly_where_groups_are_known_to_go_together(seed: int) -> None:
-    from embedder.training import _KnownPositives
+    from embedder.negatives import KnownPositives
 
     random = np.random.default_rng(seed)
     left, right = random.integers(0, 6, 40), random.integers(0, 9 if seed else 3, 40)
@@ -141,4 +144,4 @@ def test_the_mask_is_true_exactly_where_groups_are_known_to_go_together(seed: in
     rows = random.permutation(40)[:13]
     known = {(int(a) // 2, int(b)) for a, b in zip(left, right, strict=True)}
     expected = [[(int(left[i]) // 2, int(right[j])) in known for j in rows] for i in rows]
-    assert _KnownPositives(task).mask(rows).tolist() == expected
+    assert KnownPositives(task).mask(rows).tolist() == expected
