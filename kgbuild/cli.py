@@ -337,6 +337,29 @@ def query(
 
 
 @app.command()
+def explain(
+    left: Annotated[str, typer.Argument(help="Id of a concept, e.g. MONDO:0005148; an obsolete one is forwarded.")],
+    right: Annotated[str, typer.Argument(help="Id of another, e.g. icd10cm:E11.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain why two concepts are one thing or are not: everything that is known of the two, and what was made of it.
+
+    Curated rows, cross-references, the hierarchy, the link with its cosine, features, probabilities, calibration and decision,
+    the harmonised concept, and what kept them from merging. Needs no database.
+
+    Example: kgbuild explain MONDO:0005148 icd10cm:E11
+    """
+    from kgbuild import pipeline
+
+    explanation = pipeline.explain(_open(workspace), left, right)
+    if as_json:
+        _print_json(explanation.as_dict())
+    else:
+        typer.echo(explanation.text())
+
+
+@app.command()
 def export(
     what: Annotated[str, typer.Argument(help="mappings or graph")],
     out: Annotated[

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from embedder import Model, TextEncoder, TrainingData
     from kgbuild.calibration import Calibration
     from kgbuild.decisions import Applied
+    from kgbuild.explanations import Explanation
     from kgbuild.features import Subjects
     from kgbuild.stores import GraphReader, Loaded
     from kgbuild.stores.neo4j import Neo4jStore
@@ -39,6 +40,7 @@ __all__ = [
     "Initialised",
     "Outcome",
     "State",
+    "explain",
     "export",
     "harmonise",
     "ingest",
@@ -658,6 +660,21 @@ def map_file(
     exports.write_sssom(exports.list_records(answers), out or Path("/dev/stdout"), sources=tables.read(tables_dir, "sources"))
     answered = len({(answer["subject_id"], answer["subject_label"]) for answer in answers if answer["decision"] == "accept"})
     return f"{len(set(listed)):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
+
+
+def explain(workspace: Workspace, left: str, right: str) -> Explanation:
+    """Follow the evidence between two concepts, with the settings that the links were made with.
+
+    Raises:
+        UsageError: There is no such concept.
+        WorkspaceError: Nothing has been harmonised yet.
+    """
+    from kgbuild import explanations
+
+    tables_dir, links_dir, made = workspace.folder("tables"), workspace.folder("links"), workspace.record("links")
+    settings = made.settings["harmonise"] if made else {}
+    wanted = {name: settings[name] for name in ("merge_at", "precision", "target") if name in settings}
+    return explanations.explain(tables_dir, links_dir, left, right, **wanted)
 
 
 _CODE_VOCABULARIES = ("icd10cm", "icd10", "icd9cm", "phecode", "phecodex")
