@@ -141,10 +141,9 @@ def test_the_command_writes_every_delimiter_out() -> None:
     assert import_command(["Gene"], ["IS_A"], version="2026.08") == (
         *("neo4j-admin", "database", "import", "full", "neo4j"),
         *("--input-encoding=UTF-8", "--delimiter=,", "--array-delimiter=U+001F", "--vector-delimiter=U+001E", '--quote="'),
-        *("--legacy-style-quoting=false", "--ignore-empty-strings=false", "--trim-strings=false", "--id-type=string"),
-        *("--skip-duplicate-nodes=false", "--skip-bad-relationships=false"),
-        "--multiline-fields=nodes/Gene.csv,nodes/Build.csv,edges/IS_A.csv",
-        "--multiline-fields-format=v2",
+        *("--legacy-style-quoting=false", "--ignore-empty-strings=false", "--trim-strings=false"),
+        *("--multiline-fields=true", "--multiline-fields-format=v1"),
+        *("--id-type=string", "--skip-duplicate-nodes=false", "--skip-bad-relationships=false"),
         "--nodes=Entity:Gene=nodes/Gene-header.csv,nodes/Gene.csv",
         "--nodes=Build=nodes/Build-header.csv,nodes/Build.csv",
         "--relationships=IS_A=edges/IS_A-header.csv,edges/IS_A.csv",

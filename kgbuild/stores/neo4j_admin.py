@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,10 +54,13 @@ _OPTIONS: tuple[tuple[tuple[int, int], str], ...] = (
     (_OLDEST, "--legacy-style-quoting=false"),
     (_OLDEST, "--ignore-empty-strings=false"),
     (_OLDEST, "--trim-strings=false"),
+    (_OLDEST, "--multiline-fields=true"),
+    (_OLDEST, "--multiline-fields-format=v1"),  # v2 looks for the last row from a block's end backwards, and fails inside such a text
     (_OLDEST, "--id-type=string"),
     (_OLDEST, "--skip-duplicate-nodes=false"),
     (_OLDEST, "--skip-bad-relationships=false"),
 )
+_WRITERS = 2  # files that are written at a time
 _BLOCK = 50_000  # rows in memory at a time
 _WIDE_BLOCK = 2_000  # the same, where rows carry vectors
 
@@ -102,8 +106,9 @@ def write_import(
     with write_whole(out) as aside:
         for kind in ("nodes", "edges"):
             (aside / kind).mkdir(parents=True)
-        for kind, name, path, rows in parts:
-            _write_part(aside / kind, kind, name, path, lambda done, name=name, rows=rows: tell(name, done, rows))
+        with ThreadPoolExecutor(_WRITERS) as pool:  # Arrow works outside Python's lock
+            for _ in pool.map(lambda part: _write_part(aside, *part, tell), sorted(parts, key=lambda part: -part[3])):
+                pass
         digests = {name: file_hash(path) for name, path in (graph.node_files() | graph.edge_files()).items()}
         _write_build(aside / "nodes", build_node(build, counts, state="complete", digests=digests, vanished={}))
         command = import_command([n for k, n, _, _ in parts if k == "nodes"], [n for k, n, _, _ in parts if k == "edges"], version=version, database=database)  # fmt: skip
@@ -122,13 +127,9 @@ def import_command(labels: Sequence[str], types: Sequence[str], *, version: str,
      '--relationships=IS_A=edges/IS_A-header.csv,edges/IS_A.csv')
     """
     wanted = _version(version)
-    files = [f"nodes/{label}.csv" for label in (*labels, "Build")] + [f"edges/{type_}.csv" for type_ in types]
     return (
         *("neo4j-admin", "database", "import", "full", database),
         *(option for since, option in _OPTIONS if wanted >= since),
-        # texts hold newlines; of the two ways to read them, v2 reads a file in parallel
-        f"--multiline-fields={','.join(files)}",
-        "--multiline-fields-format=v2",
         *(f"--nodes=Entity:{label}=nodes/{label}-header.csv,nodes/{label}.csv" for label in labels),
         "--nodes=Build=nodes/Build-header.csv,nodes/Build.csv",
         *(f"--relationships={type_}=edges/{type_}-header.csv,edges/{type_}.csv" for type_ in types),
@@ -174,8 +175,8 @@ def _script(command: Sequence[str], version: str) -> str:
 # one file
 
 
-def _write_part(folder: Path, kind: str, name: str, path: Path, tell: Any) -> None:
-    """Write <name>-header.csv and <name>.csv."""
+def _write_part(out: Path, kind: str, name: str, path: Path, rows: int, tell: Progress) -> None:
+    """Write <kind>/<name>-header.csv and <kind>/<name>.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -184,7 +185,7 @@ def _write_part(folder: Path, kind: str, name: str, path: Path, tell: Any) -> No
     file = pq.ParquetFile(path)
     columns = file.schema_arrow.names
     fields = [_FIELDS[kind].get(column, f"{column}:{_TYPES[types[column]]}") for column in columns]
-    _write_header(folder / f"{name}-header.csv", [*fields, f"{CONTENT_HASH}:long"])
+    _write_header(out / kind / f"{name}-header.csv", [*fields, f"{CONTENT_HASH}:long"])
 
     def blocks() -> Iterator[list[Any]]:
         done = 0
@@ -192,9 +193,9 @@ def _write_part(folder: Path, kind: str, name: str, path: Path, tell: Any) -> No
             cells = [_cells(block.column(column), types[column], column, block.column("id"), path) for column in columns]
             yield [*cells, pa.array(content_hashes(block))]
             done += block.num_rows
-            tell(done)
+            tell(name, done, rows)
 
-    _write_rows(folder / f"{name}.csv", blocks())
+    _write_rows(out / kind / f"{name}.csv", blocks())
 
 
 _NEEDED = {"id", "start_id", "end_id"}
