@@ -93,6 +93,10 @@ class Counts:
     nodes: Mapping[str, int]
     edges: Mapping[str, int]
 
+    def of(self, name: str) -> int:
+        """Give the count of a label or an edge type."""
+        return self.nodes.get(name, 0) + self.edges.get(name, 0)
+
     def differences(self, other: Counts, *, here: str = "here", there: str = "there") -> list[str]:
         """List where two counts differ, one line each; empty when they agree.
 

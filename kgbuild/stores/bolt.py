@@ -119,9 +119,12 @@ class BoltStore:
 
 
 def _driver(where: Address) -> Any:
+    import logging
+
     import neo4j
     from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError
 
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())  # it would tell of every retry on the screen
     try:
         driver = neo4j.GraphDatabase.driver(
             where.uri,

@@ -68,9 +68,7 @@ def verify(
     for name, n in (vanished or {}).items():
         part = expected.nodes if name in NODE_LABELS else expected.edges
         part[name] = part.get(name, 0) + n  # type: ignore[index]  # a dict, made a moment ago
-    found.counts = [
-        line.replace("here", "in the database").replace("there", "in the files") for line in store.counts().differences(expected)
-    ]
+    found.counts = store.counts().differences(expected, here="in the database", there="in the files")
     files = [(name, path, NODE_LABELS[name].all_properties, False) for name, path in graph.node_files().items()]
     files += [(name, path, EDGE_TYPES[name].all_properties, True) for name, path in graph.edge_files().items()]
     for done, (name, path, properties, is_edge) in enumerate(files):
