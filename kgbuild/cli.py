@@ -360,6 +360,35 @@ def explain(
 
 
 @app.command()
+def review(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="SSSOM TSV to write; default: exports/review.sssom.tsv.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="HTML file to write: a page to decide on with the keyboard.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Concepts to write at most, the most valuable ones.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the links that need a person, most valuable first, as SSSOM and as a page that works by itself.
+
+    The value of a look is (1 + the associations that hang on the concept) x how uncertain its best link is. Open the page in
+    any browser, decide by keyboard, download the decisions, and give them to `kgbuild harmonise --decisions FILE`: they win
+    over everything and hold for every later run.
+
+    Example: kgbuild review --limit 200 --page review.html
+    """
+    from kgbuild import pipeline
+
+    summary = pipeline.review(_open(workspace), out, page=page, limit=limit)
+    if as_json:
+        _print_json(summary)
+    else:
+        _say(
+            "\n".join(
+                f"{key}: {value:,}" if isinstance(value, int) else f"{key}: {value}" for key, value in summary.items() if value is not None
+            )
+        )
+
+
+@app.command()
 def export(
     what: Annotated[str, typer.Argument(help="mappings or graph")],
     out: Annotated[

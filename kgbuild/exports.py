@@ -284,16 +284,25 @@ def _completed(columns: dict[str, Any], mapping_date: str | None) -> pa.Table:
     return pa.table({name: columns[name] for name in (*SSSOM_COLUMNS, *EXTENSIONS)})
 
 
-def write_sssom(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:
+def write_sssom(
+    records: pa.Table,
+    out: Path,
+    *,
+    sources: pa.Table | None = None,
+    extensions: Mapping[str, tuple[str, str]] = EXTENSIONS,
+    always: Sequence[str] = (),
+) -> None:
     """Write records as SSSOM 1.1 TSV with its metadata header; columns without a value are left out.
 
     Args:
-        records: SSSOM_COLUMNS and EXTENSIONS, or some of them; further columns are not written.
+        records: SSSOM_COLUMNS and extensions, or some of them; further columns are not written.
         sources: The table `sources`: their releases and licences go into the header.
+        extensions: Columns beyond the standard's: name -> (xsd type, meaning).
+        always: Columns to write although they hold no value: somebody is to fill them in.
     """
-    records = _with_values(records)
+    records = _with_values(records, extensions, always)
     with write_whole(out) as aside, aside.open("wb") as handle:
-        for line in _yaml(_metadata(records, sources)):
+        for line in _yaml(_metadata(records, sources, extensions)):
             handle.write(f"#{line}\n".encode())
         _write_rows(handle, records, delimiter="\t")
 
@@ -515,17 +524,17 @@ def _record_ids(*columns: Any) -> Any:
     return pa.array(ids, pa.string())
 
 
-def _with_values(records: pa.Table) -> pa.Table:
+def _with_values(records: pa.Table, extensions: Mapping[str, tuple[str, str]] = EXTENSIONS, asked_for: Sequence[str] = ()) -> pa.Table:
     """Keep the known columns that hold any value, in the standard's order; those that are always there stay."""
-    always = {"subject_id", "predicate_id", "object_id", "mapping_justification"}
-    present = [name for name in (*SSSOM_COLUMNS, *EXTENSIONS) if name in records.column_names]
+    always = {"subject_id", "predicate_id", "object_id", "mapping_justification", *asked_for}
+    present = [name for name in (*SSSOM_COLUMNS, *extensions) if name in records.column_names]
     return records.select([name for name in present if name in always or records[name].null_count < records.num_rows])
 
 
-def _metadata(records: pa.Table, sources: pa.Table | None) -> dict[str, Any]:
-    extensions = [
+def _metadata(records: pa.Table, sources: pa.Table | None, extensions: Mapping[str, tuple[str, str]] = EXTENSIONS) -> dict[str, Any]:
+    declared = [
         {"slot_name": name, "property": f"kgbuild:{name}", "type_hint": hint}
-        for name, (hint, _) in EXTENSIONS.items()
+        for name, (hint, _) in extensions.items()
         if name in records.column_names
     ]
     metadata: dict[str, Any] = {
@@ -535,7 +544,7 @@ def _metadata(records: pa.Table, sources: pa.Table | None) -> dict[str, Any]:
         # each source keeps its own licence (below); nobody here can grant one for all of them
         "license": _UNSPECIFIED_LICENCE,
         "curie_map": _curie_map(records),
-        "extension_definitions": extensions,
+        "extension_definitions": declared,
         "comment": "confidence is the probability of the written predicate: p_same for exactMatch, p_target for closeMatch, p_target - p_same for broadMatch and narrowMatch",
     }
     if sources is not None:

@@ -49,6 +49,7 @@ __all__ = [
     "open_graph",
     "open_server",
     "populate",
+    "review",
     "score",
     "serve",
     "status",
@@ -675,6 +676,24 @@ def explain(workspace: Workspace, left: str, right: str) -> Explanation:
     settings = made.settings["harmonise"] if made else {}
     wanted = {name: settings[name] for name in ("merge_at", "precision", "target") if name in settings}
     return explanations.explain(tables_dir, links_dir, left, right, **wanted)
+
+
+def review(workspace: Workspace, out: Path | None = None, *, page: Path | None = None, limit: int | None = None) -> dict[str, Any]:
+    """Write what needs a person, most valuable first, as SSSOM and, if asked for, as a page; give where to, and how much there is.
+
+    Raises:
+        WorkspaceError: Nothing has been harmonised yet.
+    """
+    from kgbuild import review as reviewing
+
+    tables_dir, links_dir, made = workspace.folder("tables"), workspace.folder("links"), workspace.record("links")
+    waiting = reviewing.find(tables_dir, links_dir)
+    items, out = waiting[:limit], out or workspace.exports_dir / "review.sssom.tsv"
+    date_made = made.finished[:10] if made else None
+    rows = reviewing.write_file(items, out, tables_dir=tables_dir, links_dir=links_dir, mapping_date=date_made)
+    if page:
+        reviewing.write_page(items, page, tables_dir=tables_dir, title=f"{workspace.root.name}, links of {date_made}")
+    return {"file": str(out), "page": str(page) if page else None, "waiting": len(waiting), "written": len(items), "candidates": rows}
 
 
 _CODE_VOCABULARIES = ("icd10cm", "icd10", "icd9cm", "phecode", "phecodex")

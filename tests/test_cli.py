@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["init", "ingest", "train", "harmonise", "populate", "query", "explain", "export", "map", "score", "serve", "status", "demo"]
+COMMANDS = ["init", "ingest", "train", "harmonise", "populate", "query", "explain", "review", "export", "map", "score", "serve", "status", "demo"]
 
 
 def run(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,235 @@
+"""Links and associations in; what needs a person, most valuable first, out: an SSSOM file, and a page that works by itself.
+
+The value of a look at a concept is (1 + the associations that hang on it) x how uncertain its best link is. A link of
+probability p is 4 p (1 - p) uncertain: 1 where it is as likely wrong as right, 0 where it is certain; of p_target and p_same
+the less certain one counts. A link without a probability, and one that curators disagree about, is wholly uncertain. Equal
+values: the concept first whose best candidate has more associations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgbuild import tables
+from kgbuild.decisions import COLUMNS, MANUAL, NO_TERM
+from kgbuild.exports import EXTENSIONS, mapping_records, write_sssom
+from kgbuild.vocabulary import PREFIXES, content_id
+from kgbuild.workspace import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["REVIEW_COLUMNS", "Item", "find", "uncertainty", "write_file", "write_page"]
+
+# further columns of the file, declared in its header: column -> (xsd type, meaning)
+REVIEW_COLUMNS: dict[str, tuple[str, str]] = {
+    "review_value": ("xsd:double", "(1 + associations of the subject) x uncertainty: the higher, the more a person's look is worth"),
+    "associations": ("xsd:integer", "associations that hang on the subject"),
+    "uncertainty": ("xsd:double", "4 p (1 - p) of the subject's best link, of p_target or p_same, whichever is less certain"),
+}
+_CANDIDATES = 8  # of each subject, on the page and in the file
+_SYNONYMS, _PARENTS = 6, 3  # of each candidate, on the page
+_PAGE = Path(__file__).parent / "pages" / "review.html"
+_PLACEHOLDER = '"__DATA__"'
+
+
+@dataclass(frozen=True)
+class Item:
+    """A concept that a person should look at, with its candidates, best first (rows of the table `links`)."""
+
+    subject_id: str
+    n_associations: int
+    uncertainty: float
+    candidates: tuple[Mapping[str, Any], ...]
+
+    @property
+    def value(self) -> float:
+        return round((1 + self.n_associations) * self.uncertainty, 6)
+
+
+def uncertainty(*probabilities: float | None) -> float:
+    """Say how uncertain a link is, by the least certain of its probabilities; without any it is wholly uncertain.
+
+    >>> uncertainty(0.5), uncertainty(1.0, 0.0), uncertainty(0.9, 0.6), uncertainty(None)
+    (1.0, 0.0, 0.96, 1.0)
+    """
+    known = [p for p in probabilities if p is not None and p == p]
+    return round(max((4 * p * (1 - p) for p in known), default=1.0), 6)
+
+
+def find(tables_dir: Path, links_dir: Path, *, limit: int | None = None) -> list[Item]:
+    """Find the concepts that need a person, most valuable first.
+
+    Those are concepts with a link for review and none that is accepted, and those whose curators disagree.
+    """
+    links = _waiting(tables.read(links_dir, "links").drop_columns(["justification"]).to_pandas())
+    counts = _associations(tables.read(tables_dir, "associations", ["kind", "object_id", "term_ids"]))
+    items = []
+    for subject, rows in links.groupby("subject_id", sort=True):
+        candidates = tuple(rows.sort_values(["rank", "object_id"]).head(_CANDIDATES).astype(object).to_dict("records"))
+        items.append(Item(str(subject), counts.get(str(subject), 0), _uncertainty_of(candidates), candidates))
+    items.sort(key=lambda item: (-item.value, -counts.get(item.candidates[0]["object_id"], 0), item.subject_id))
+    return items[:limit]
+
+
+def _waiting(links: pd.DataFrame) -> pd.DataFrame:
+    """Keep the links of the subjects that wait for a person."""
+    review = links["decision"] == "review"
+    disputed = set(links.loc[review & (links["calibration"] == "curated"), "subject_id"])
+    settled = set(links.loc[links["decision"] == "accept", "subject_id"]) - disputed
+    waiting = set(links.loc[review, "subject_id"]) - settled
+    return links[links["subject_id"].isin(waiting) & (links["rank"] > 0)]
+
+
+def _uncertainty_of(candidates: Sequence[Mapping[str, Any]]) -> float:
+    best = (
+        next(row for row in candidates if row["decision"] != "reject")
+        if any(r["decision"] != "reject" for r in candidates)
+        else candidates[0]
+    )
+    if any(row["calibration"] == "curated" and row["decision"] == "review" for row in candidates):
+        return 1.0
+    return uncertainty(best["p_target"], best["p_same"])
+
+
+def _associations(associations: pa.Table) -> dict[str, int]:
+    """Count, for each trait as written and each term, the associations that hang on it; eQTLs hang on genes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = associations.filter(pc.not_equal(associations["kind"], "eqtl"))
+    ends = pa.chunked_array([*rows["object_id"].chunks, *pc.list_flatten(rows["term_ids"]).chunks], pa.string())
+    return {pair["values"]: pair["counts"] for pair in pc.value_counts(ends).to_pylist()}
+
+
+# ---------------------------------------------------------------- the file
+
+
+def write_file(items: Sequence[Item], out: Path, *, tables_dir: Path, links_dir: Path, mapping_date: str | None = None) -> int:
+    """Write the candidates of the items as SSSOM, in their order; give the number of rows.
+
+    A row is decided on by setting its `mapping_justification` to semapv:ManualMappingCuration, with the predicate that holds
+    or the modifier `Not`; rows that are left as they are decide nothing.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = {item.subject_id: n for n, item in enumerate(items)}
+    shown = {(item.subject_id, row["object_id"]) for item in items for row in item.candidates}
+    links = tables.read(links_dir, "links")
+    links = links.filter(pc.is_in(links["subject_id"], pa.array(list(place), pa.string())))
+    pairs = zip(links["subject_id"].to_pylist(), links["object_id"].to_pylist(), strict=True)
+    links = links.filter(pa.array([pair in shown for pair in pairs], pa.bool_()))
+    concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "source"])
+    sources = tables.read(tables_dir, "sources")
+    records = mapping_records(links, concepts, sources, mapping_date=mapping_date)
+    of_row = [place[id_] for id_ in records["subject_id"].to_pylist()]
+    for name, type_, values in (
+        ("review_value", pa.float64(), [items[n].value for n in of_row]),
+        ("associations", pa.int64(), [items[n].n_associations for n in of_row]),
+        ("uncertainty", pa.float64(), [items[n].uncertainty for n in of_row]),
+    ):
+        records = records.append_column(name, pa.array(values, type_))
+    order = sorted(range(len(of_row)), key=of_row.__getitem__)  # stable: within a subject by rank
+    write_sssom(records.take(order), out, sources=sources, extensions=EXTENSIONS | REVIEW_COLUMNS, always=("predicate_modifier",))
+    return int(records.num_rows)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def write_page(items: Sequence[Item], out: Path, *, tables_dir: Path, title: str = "") -> None:
+    """Write the items as one HTML file without any outer resource: decisions by keyboard, kept by the browser, given out as SSSOM."""
+    data = json.dumps(_page_data(items, tables_dir, title), ensure_ascii=False, separators=(",", ":"))
+    safe = data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    template = _PAGE.read_text(encoding="utf-8")
+    with write_whole(out) as aside:
+        aside.write_text(template.replace(_PLACEHOLDER, safe), encoding="utf-8")
+
+
+def _page_data(items: Sequence[Item], tables_dir: Path, title: str) -> dict[str, Any]:
+    ids = {id_ for item in items for id_ in (item.subject_id, *(row["object_id"] for row in item.candidates))}
+    about = _About(tables_dir, ids)
+    shown = [
+        {
+            **about.subject(item.subject_id),
+            "associations": item.n_associations,
+            "uncertainty": item.uncertainty,
+            "value": item.value,
+            "candidates": [_candidate(row, about) for row in item.candidates],
+        }
+        for item in items
+    ]
+    key = content_id("review", *(f"{item.subject_id} {row['object_id']}" for item in items for row in item.candidates))
+    prefixes = sorted({id_.partition(":")[0] for id_ in ids})
+    return {
+        "key": key,
+        "title": title,
+        "columns": COLUMNS,
+        "justification": MANUAL,
+        "no_term": NO_TERM,
+        "curie_map": {p: PREFIXES.get(p, f"https://bioregistry.io/{p}:") for p in prefixes},
+        "items": shown,
+    }
+
+
+def _candidate(row: Mapping[str, Any], about: _About) -> dict[str, Any]:
+    return {
+        **about.term(row["object_id"]),
+        "predicate": row["predicate"],
+        "decision": row["decision"],
+        "calibration": row["calibration"],
+        "matched": row["matched_name"],
+        "evidence": list(row["evidence"]),
+        **{name: _number(row[name]) for name in ("similarity", "p_target", "p_same")},
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)
+
+
+class _About:
+    """What is known of the concepts on the page: names, and the parents of terms."""
+
+    def __init__(self, tables_dir: Path, ids: set[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pa.array(sorted(ids), pa.string())
+        concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "kind", "group"])
+        relations = tables.read(tables_dir, "relations", ["subject_id", "predicate", "object_id"])
+        up = relations.filter(pc.and_(pc.equal(relations["predicate"], "IS_A"), pc.is_in(relations["subject_id"], wanted)))
+        names = tables.read(tables_dir, "names", ["concept_id", "name"])
+        names = names.filter(pc.is_in(names["concept_id"], wanted))
+        name_of = dict(zip(concepts["id"].to_pylist(), concepts["name"].to_pylist(), strict=True))
+        self.concepts = {row["id"]: row for row in concepts.filter(pc.is_in(concepts["id"], wanted)).to_pylist()}
+        self.names = _by_key(names["concept_id"].to_pylist(), names["name"].to_pylist())
+        self.parents = _by_key(up["subject_id"].to_pylist(), (name_of.get(id_, id_) for id_ in up["object_id"].to_pylist()))
+
+    def _named(self, id_: str) -> dict[str, Any]:
+        label = self.concepts.get(id_, {}).get("name", id_)
+        others = [name for name in dict.fromkeys(self.names.get(id_, ())) if name != label]
+        return {"id": id_, "label": label, "names": others[:_SYNONYMS]}
+
+    def subject(self, id_: str) -> dict[str, Any]:
+        """Say what the subject is called, and where its vocabulary files it."""
+        row = self.concepts.get(id_, {})
+        return {**self._named(id_), "vocabulary": row.get("vocabulary", ""), "group": row.get("group") or ""}
+
+    def term(self, id_: str) -> dict[str, Any]:
+        """Say what a term is called, and what it is a kind of."""
+        kind = self.concepts.get(id_, {}).get("kind", "")
+        return {**self._named(id_), "kind": kind, "parents": sorted(set(self.parents.get(id_, ())))[:_PARENTS]}
+
+
+def _by_key(keys: Iterable[str], values: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, value in zip(keys, values, strict=True):
+        found.setdefault(key, []).append(value)
+    return found
