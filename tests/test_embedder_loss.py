@@ -57,3 +57,42 @@ def test_a_pair_alone_costs_nothing() -> None:
         torch.ones(1, 1), torch.ones(1, 1), weight=torch.ones(1), scale=torch.tensor(100.0), known=torch.ones(1, 1, dtype=torch.bool)
     )
     assert float(loss) == 0.0
+
+
+def test_with_weights_one_no_mask_and_one_direction_it_is_multiple_negatives_ranking() -> None:
+    import torch
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from torch.nn.functional import normalize
+
+    from embedder.loss import weighted_info_nce
+
+    torch.manual_seed(2)
+    left, right = torch.randn(32, 16), torch.randn(32, 16)
+    theirs = MultipleNegativesRankingLoss(None, scale=20.0).compute_loss_from_embeddings([left, right], None)
+    for normalised in (False, True):
+        ours = weighted_info_nce(
+            normalize(left, dim=1),
+            normalize(right, dim=1),
+            weight=torch.ones(32),
+            scale=torch.tensor(20.0),
+            symmetric=False,
+            normalise=normalised,
+        )
+        assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
+
+
+def test_the_ranking_term_equals_the_slow_version() -> None:
+    import torch
+    from torch.nn.functional import normalize
+
+    from embedder.loss import LEAST_GAP, ranking_loss
+
+    torch.manual_seed(3)
+    left, right = normalize(torch.randn(8, 5), dim=1), normalize(torch.randn(8, 5), dim=1)
+    weight, group = torch.rand(8) * 2, torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])
+    cosine = (left * right).sum(dim=1).tolist()
+    couples = [(i, j) for i in range(8) for j in range(8) if group[i] == group[j] and float(weight[i] - weight[j]) > LEAST_GAP]
+    slow = sum(math.log1p(math.exp(-5 * (cosine[i] - cosine[j]))) for i, j in couples) / len(couples)
+    fast = ranking_loss(left, right, weight=weight, group=group, scale=torch.tensor(5.0))
+    assert float(fast) == pytest.approx(slow, rel=1e-5)
+    assert float(ranking_loss(left, right, weight=torch.ones(8), group=group, scale=torch.tensor(5.0))) == 0.0
