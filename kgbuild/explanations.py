@@ -134,10 +134,12 @@ class _Known:
     def end(self, asked: str) -> End:
         """Find a concept by its id, an obsolete one by what replaced it."""
         id_ = self._spelled(asked)
-        if id_.startswith("harmonised:"):
-            rows = self._groups(group_id=[id_])
-            id_ = next((row["member_id"] for row in rows if row["is_centre"]), id_)
         steps: list[str] = []
+        if id_.startswith("harmonised:"):
+            if new := merge.read_moved(self.links_dir / "moved.tsv").get(id_):
+                steps.append(f"{id_} is gone: its centre is in {new} now")
+            rows = self._groups(group_id=[new or id_])
+            id_ = next((row["member_id"] for row in rows if row["is_centre"]), id_)
         seen = {id_}
         while not (row := self._concept(id_)) or row["obsolete"]:
             replaced = [r for r in self._xrefs(subject_id=[id_]) if r["predicate"] == "replaced_by" and r["object_id"] not in seen]

@@ -21,11 +21,13 @@ from kgbuild.qualifiers import is_residual, qualifiers
 from kgbuild.vocabulary import VOCABULARIES, normalise_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["OBSTACLES", "PHENOTYPE_KINDS", "VERSION", "group_id", "merge", "moved", "obstacles"]
+__all__ = ["OBSTACLES", "PHENOTYPE_KINDS", "VERSION", "group_id", "merge", "moved", "obstacles", "read_moved", "write_moved"]
 
 VERSION = 2
 PHENOTYPE_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
@@ -87,19 +89,36 @@ def group_id(centre: str) -> str:
     return "harmonised:" + centre.replace(":", "_", 1)
 
 
-def moved(earlier: pa.Table, groups: pa.Table) -> dict[str, str | None]:
-    """Say what became of the ids of an earlier run that are gone: the group that their centre is in now, or None.
+def moved(earlier: pa.Table, groups: pa.Table, *, known: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
+    """Say what became of the ids of earlier runs that are gone: the group that their centre is in now, or None.
+
+    Args:
+        earlier: Table `groups` of the run before.
+        groups: That of now.
+        known: What this said in the run before, of runs still earlier.
 
     >>> rows = [("harmonised:a_1", "a:1", True, 1.0, ""), ("harmonised:a_2", "a:2", True, 1.0, "")]
     >>> now = [("harmonised:b_1", "b:1", True, 1.0, ""), ("harmonised:b_1", "a:1", False, 0.9, "")]
-    >>> moved(tables.from_rows("groups", rows), tables.from_rows("groups", now))
-    {'harmonised:a_1': 'harmonised:b_1', 'harmonised:a_2': None}
+    >>> moved(tables.from_rows("groups", rows), tables.from_rows("groups", now), known={"harmonised:a_0": "harmonised:a_1"})
+    {'harmonised:a_0': 'harmonised:b_1', 'harmonised:a_1': 'harmonised:b_1', 'harmonised:a_2': None}
     """
     now = dict(zip(groups["member_id"].to_pylist(), groups["group_id"].to_pylist(), strict=True))
+    live = set(now.values())
     rows = earlier.select(["group_id", "member_id", "is_centre"]).to_pylist()
-    gone = sorted({row["group_id"] for row in rows} - set(now.values()))
-    centre_of = {row["group_id"]: row["member_id"] for row in rows if row["is_centre"]}
-    return {id_: now.get(centre_of.get(id_, "")) for id_ in gone}
+    gone = {row["group_id"]: now.get(row["member_id"]) for row in rows if row["is_centre"] and row["group_id"] not in live}
+    before = {old: gone.get(new, new) if new else None for old, new in (known or {}).items() if old not in live}
+    return dict(sorted((before | gone).items()))
+
+
+def write_moved(path: Path, ids: Mapping[str, str | None]) -> None:
+    """Write what `moved` says, as TSV."""
+    path.write_text("".join(f"{old}\t{new or ''}\n" for old, new in {"earlier id": "now in", **ids}.items()), encoding="utf-8")
+
+
+def read_moved(path: Path) -> dict[str, str | None]:
+    """Read what `write_moved` wrote; nothing where there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    return {old: new or None for old, _, new in (line.partition("\t") for line in lines)}
 
 
 def obstacles(links: pd.DataFrame, vocabulary: Mapping[str, str], *, merge_at: float, target: str) -> pd.Series:

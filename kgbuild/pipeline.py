@@ -450,14 +450,15 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     earlier = tables.read(workspace.folder("links"), "groups") if workspace.record("links") else None
     groups = merge.merge(made, concepts, merge_at=settings.merge_at, target=settings.target, earlier=earlier)
     tables.write(folder, {"links": made, "groups": groups})
-    gone = merge.moved(earlier, groups) if earlier else {}
-    (folder / "moved.tsv").write_text("".join(f"{old}\t{new or ''}\n" for old, new in {"earlier id": "now in", **gone}.items()))
+    known = merge.read_moved(workspace.folder("links") / "moved.tsv") if earlier else {}
+    gone = merge.moved(earlier, groups, known=known) if earlier else {}
+    merge.write_moved(folder / "moved.tsv", gone)
     figures = {part: report[part]["all"] for part in ("as_is", "a_fifth_without_answer") if part in report}
     return {
         "calibration": report["calibration"],
         "fitted_on": report["fitted_on"],
         **_link_facts(made, groups, subjects),
-        "ids_gone": len(gone),
+        "ids_gone": len(gone.keys() - known.keys()),
         "decisions": applied.facts(),
         "contrast": contrast.check(made, groups, concepts, tables.read(tables_dir, "names")),
         "figures": figures,

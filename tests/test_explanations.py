@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kgbuild import pipeline, tables
+from kgbuild import merge, pipeline, tables
 from kgbuild.errors import UsageError
 from kgbuild.explanations import Explanation, explain
 from kgbuild.workspace import Workspace
@@ -53,6 +53,7 @@ ROWS: dict[str, list[tuple[Any, ...]]] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("tables")
     tables.write(made, {name: tables.from_rows(name, rows) for name, rows in ROWS.items()})
+    merge.write_moved(made / "moved.tsv", {"harmonised:text_a": "harmonised:MONDO_2", "harmonised:text_b": None})
     return made
 
 
@@ -122,6 +123,13 @@ def test_rejections_and_held_out_rows_are_told_as_such(folder: Path) -> None:
 
 def test_a_concept_and_itself_are_one(folder: Path) -> None:
     assert explain(folder, folder, "harmonised:MONDO_2", "MONDO:2").merged
+
+
+def test_the_id_of_a_harmonised_concept_that_is_gone_leads_to_where_its_centre_went(folder: Path) -> None:
+    found = explain(folder, folder, "harmonised:text_a", "MONDO:2")
+    assert (found.left.id, found.left.forwarded) == ("MONDO:2", ("harmonised:text_a is gone: its centre is in harmonised:MONDO_2 now",))
+    with pytest.raises(UsageError, match="harmonised:text_b"):
+        explain(folder, folder, "harmonised:text_b", "MONDO:2")
 
 
 def test_an_id_that_is_not_there_is_named_with_what_has_that_name(folder: Path) -> None:
