@@ -498,7 +498,15 @@ def _blocks(part: _Part) -> Iterator[pa.RecordBatch]:
 
 
 def _rows(block: pa.RecordBatch, columns: tuple[str, ...], hashes: np.ndarray) -> list[tuple[Any, ...]]:
-    return list(zip(*(block.column(name).to_pylist() for name in columns), hashes.tolist(), strict=True))
+    return list(zip(*(_values(block.column(name)) for name in columns), hashes.tolist(), strict=True))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Give a column's cells; an empty list is none, as it is to the import of files."""
+    import pyarrow as pa
+
+    cells: list[Any] = column.to_pylist()
+    return [cell or None for cell in cells] if pa.types.is_list(column.type) else cells
 
 
 def _chunks(answer: Any, size: int) -> Iterator[list[Any]]:
