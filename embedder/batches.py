@@ -71,7 +71,7 @@ class Batches:
         """Go on where `state` was taken: the epoch is shuffled as it was, then the generator goes where it stood."""
         self._epoch, self._place = state["epoch"], state["place"]
         self._random.bit_generator.state = json.loads(state["at_epoch_start"])
-        self._resumed = json.loads(state["now"])
+        self._resumed = json.loads(state["now"]) if self._place else None  # with no batch taken, the shuffling is still to come
 
     def _shuffled(self) -> tuple[list[Integers], list[tuple[int, int]]]:
         orders = [self._random.permutation(len(task)) for task in self._tasks]

@@ -79,6 +79,8 @@ class Learner:
         self.blocks = table(data.n_blocks if settings.block_vectors else 0, settings.snp_rate)
         if settings.warm_start and lm_vectors is not None:
             self._warm_up(lm_vectors)
+        # a row that begins at its texts' mean says something from the start; any other only once a step has moved it
+        self._begun = torch.from_numpy(_named_snps(data) if settings.warm_start else np.zeros(len(data.snps), bool)).to(self.device)
         self.residual_rows = _residual_rows(data) if settings.residuals else np.full(len(data.texts), -1)
         self.residuals = table(int(self.residual_rows.max(initial=-1)) + 1, settings.residual_rate)
         self.optimiser = torch.optim.AdamW(_groups(self.heads, settings.head_decay), lr=settings.head_rate)
@@ -304,7 +306,7 @@ class Learner:
 
     def _frozen_rows(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Give what the MLP gets for each SNP, whether anything is known of it, and whether it is its block alone."""
-        seen = self.snps.steps[ids] > 0
+        seen = (self.snps.steps[ids] > 0) | self._begun[ids]
         by_block = torch.zeros_like(seen)
         blocks = self._numbers(self.data.snp_blocks)[ids]
         if self.settings.block_vectors and len(self.blocks.steps):
@@ -358,6 +360,16 @@ def _residual_rows(data: TrainingData) -> Integers:
                 if kind == "text":
                     wanted[side] = True
     return np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int64)
+
+
+def _named_snps(data: TrainingData) -> npt.NDArray[np.bool_]:
+    """Tell which SNPs a pair names."""
+    named = np.zeros(len(data.snps), dtype=bool)
+    for task in data.tasks:
+        for kind, side in ((task.left_kind, task.left), (task.right_kind, task.right)):
+            if kind == "snp":
+                named[side] = True
+    return named
 
 
 def _groups(heads: Generel, decay: float) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from little_training import ENCODER, SMALL, little_data
 
-from embedder import PRESETS, Task, TrainingError, TrainingSettings
+from embedder import PRESETS, Task, TrainingData, TrainingError, TrainingSettings
 
 
 def test_training_data_name_every_misfit() -> None:
@@ -133,15 +134,61 @@ def test_row_wise_adam_moves_rows_as_dense_adam_moves_a_table_of_those_rows_alon
     assert table.steps.tolist() == [2, 0, 0, 4, 1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_mask_is_true_exactly_where_groups_are_known_to_go_together(seed: int) -> None:
-    from embedder.negatives import KnownPositives
+def graded() -> TrainingData:
+    """Eight traits with twelve SNPs each, whose weights fall from 2."""
+    snps = np.arange(96)
+    weight = (2 - 0.15 * (snps // 8)).astype(np.float32)
+    task = Task("gwas", snps % 8, snps, weight, "text", "snp")
+    return TrainingData([f"trait {chr(97 + i) * 5}" for i in range(8)], [f"rs{i}" for i in snps], np.full(96, -1), [task])
 
-    random = np.random.default_rng(seed)
-    left, right = random.integers(0, 6, 40), random.integers(0, 9 if seed else 3, 40)
-    task = Task("gwas", left, right, np.ones(40, dtype=np.float32), "text", "snp", left_group=left // 2, right_group=None)
-    rows = random.permutation(40)[:13]
-    known = {(int(a) // 2, int(b)) for a, b in zip(left, right, strict=True)}
-    expected = [[(int(left[i]) // 2, int(right[j])) in known for j in rows] for i in rows]
-    assert KnownPositives(task).mask(rows).tolist() == expected
+
+@pytest.mark.slow
+def test_the_ranking_term_parts_the_strong_snps_of_a_trait_from_the_weak_ones() -> None:
+    from embedder import train
+
+    data = graded()
+    lm = ENCODER.encode(data.texts)
+
+    def gap(settings: TrainingSettings) -> float:
+        model = train(data, lm, settings, encoder=ENCODER)
+        cosines = model.text_vectors(lm) @ np.asarray(model.snp_vectors, dtype=np.float32).T
+        return float(np.mean([cosines[trait, trait] - cosines[trait, 88 + trait] for trait in range(8)]))
+
+    plain = replace(SMALL, residuals=False, epochs=20)
+    assert gap(replace(plain, ranking=1.0, run_length=4)) > 1.5 * gap(plain)
+
+
+@pytest.mark.slow
+def test_tasks_learn_their_own_temperatures_or_share_one() -> None:
+    from embedder import train
+
+    data = little_data()
+    lm = ENCODER.encode(data.texts)
+    own, common = (
+        train(data, lm, replace(SMALL, epochs=5, temperature=kind), encoder=ENCODER).description["scales"] for kind in ("task", "common")
+    )
+    assert (len(set(own.values())), len(set(common.values()))) == (2, 1)
+
+
+@pytest.mark.slow
+def test_a_snp_known_by_its_block_alone_is_marked() -> None:
+    from embedder import train
+
+    data = little_data()
+    model = train(data, ENCODER.encode(data.texts), replace(SMALL, epochs=2), encoder=ENCODER)
+    assert np.flatnonzero(model.snp_by_block).tolist() == [23]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mode": "last-0"}, "mode is 'last-0', expected frozen, full, or last-1"),
+        ({"temperature": "none"}, "temperature is 'none', expected task or common"),
+        ({"ranking": -1.0}, "ranking is -1.0, expected 0 or more"),
+        ({"lm_rate": float("nan")}, "lm_rate is nan, expected more than 0"),
+        ({"development": 1.0}, "development is 1.0, expected at least 0 and less than 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(TrainingError, match=re.escape(message)):
+        replace(PRESETS["default"], **change)
