@@ -215,14 +215,16 @@ def _weighed(features: pd.DataFrame, subject: np.ndarray, vocabularies: np.ndarr
     n = len(features)
     found = {name: np.zeros((n, _WEIGHED), np.float32) for name in ("feature", "value", "weight")}
     starts = np.flatnonzero(np.r_[True, subject[1:] != subject[:-1]]) if n else np.zeros(0, np.int64)
-    coefficients = {v: np.array(calibration.pairwise.get(v, calibration.pairwise[""]).coefficients) for v in set(vocabularies)}
+    names, of_row = np.unique(vocabularies.astype(str), return_inverse=True)
+    coefficients = np.array([calibration.pairwise.get(v, calibration.pairwise[""]).coefficients for v in names], np.float32)
     for first, last in _slices(starts, n):
         values = features.iloc[first:last].to_numpy(np.float32)
         inside = starts[(starts >= first) & (starts < last)] - first
         sizes = np.diff(np.r_[inside, last - first])
         means = np.repeat(np.add.reduceat(values, inside, axis=0) / sizes[:, None], sizes, axis=0)
-        weights = (values - means) * np.stack([coefficients[v] for v in vocabularies[first:last]])
-        top = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :_WEIGHED]
+        weights = (values - means) * coefficients[of_row[first:last]]
+        top = np.sort(np.argpartition(-np.abs(weights), _WEIGHED, axis=1)[:, :_WEIGHED], axis=1)
+        top = np.take_along_axis(top, np.argsort(-np.abs(np.take_along_axis(weights, top, axis=1)), axis=1, kind="stable"), axis=1)
         found["feature"][first:last] = top
         found["value"][first:last] = np.take_along_axis(values, top, axis=1)
         found["weight"][first:last] = np.take_along_axis(weights, top, axis=1)
