@@ -1,11 +1,15 @@
-"""One finished workspace for all tests that only read: tiny, the hashed encoder, no torch."""
+"""One finished workspace for all tests that only read: tiny, the hashed encoder, no torch. One Neo4j server of each version."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import neo4j_server
 import pytest
 from filelock import FileLock
 
@@ -43,3 +47,59 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture
 def root(finished: Workspace) -> Path:
     return finished.root
+
+
+# --- Neo4j: real servers, where this machine can run them --------------------------------------------------------------
+
+_NO_SERVER = "needs a Neo4j server: "
+
+
+def require_neo4j(version: str) -> None:
+    """Skip the test where a version cannot run here; with KGBUILD_REQUIRE_NEO4J=1 (continuous integration) fail."""
+    reason = neo4j_server.missing(version)
+    if reason and os.environ.get("KGBUILD_REQUIRE_NEO4J") == "1":
+        pytest.fail(f"KGBUILD_REQUIRE_NEO4J is set, but {reason}", pytrace=False)
+    if reason:
+        pytest.skip(_NO_SERVER + reason)
+
+
+@pytest.fixture(scope="session")
+def neo4j_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], neo4j_server.Neo4jServer]]:
+    """Give the shared server of a version: started when first asked for, stopped when the tests end."""
+    servers: dict[str, neo4j_server.Neo4jServer] = {}
+    with ExitStack() as stack:
+
+        def shared(version: str) -> neo4j_server.Neo4jServer:
+            require_neo4j(version)
+            if version not in servers:
+                home = tmp_path_factory.mktemp("neo4j") / version
+                servers[version] = stack.enter_context(neo4j_server.running(version, home))
+            return servers[version]
+
+        yield shared
+
+
+@pytest.fixture(params=neo4j_server.VERSIONS)
+def neo4j(request: pytest.FixtureRequest, neo4j_servers: Callable[[str], neo4j_server.Neo4jServer]) -> neo4j_server.Neo4jServer:
+    """Give a running server with an empty database: the test runs once for each version."""
+    server = neo4j_servers(request.param)
+    server.empty()
+    return server
+
+
+@pytest.fixture(params=neo4j_server.VERSIONS)
+def neo4j_version(request: pytest.FixtureRequest) -> str:
+    """Name a version that can run here, for tests that make a server of their own."""
+    require_neo4j(request.param)
+    return str(request.param)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly that tests against Neo4j did not run, and why: a skip is easily overlooked."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    ours = [reason.removeprefix("Skipped: ").removeprefix(_NO_SERVER) for reason in reasons if _NO_SERVER in reason]
+    if ours:
+        terminalreporter.section("Neo4j", yellow=True)
+        terminalreporter.line(f"{len(ours)} tests against a real Neo4j server were SKIPPED on this machine:")
+        for reason in sorted(set(ours)):
+            terminalreporter.line(f"  {reason}")
