@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ import torch.distributed as distributed
 from embedder.data import Integers
 
 __all__ = ["Processes", "joined"]
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,13 @@ class Processes:
         for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def agree(self, value: bool) -> bool:
-        """Let all do what the first process says."""
+    def agree(self, value: Value) -> Value:
+        """Give what the first process says."""
         if self.size == 1:
             return value
         said = [value]
         distributed.broadcast_object_list(said, src=0)
-        return bool(said[0])
+        return said[0]
 
     def copy_first(self, tensors: Sequence[torch.Tensor]) -> None:
         """Give all processes the tensors of the first."""

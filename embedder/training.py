@@ -69,7 +69,7 @@ def train(
     data.check()
     with joined() as processes, ExitStack() as stack:
         if checkpoints is None and settings.development:  # the best state has to lie somewhere
-            checkpoints = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            checkpoints = processes.agree(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         run = _Run.open(data, _text_vectors(data, lm_vectors, settings, encoder), settings, encoder, processes, checkpoints, resume)
         report = Report(
             run.n_pairs, metrics_path if processes.first else None, progress if processes.first else None, pairs=run.pairs, step=run.step
@@ -186,6 +186,7 @@ class _Run:
         if self.development and self.epochs_without_gain and self.checkpoints is not None:
             self.learner.processes.wait()  # for the first one, who writes it
             self.learner.restore(checkpoint.read(self.checkpoints / checkpoint.BEST)["learner"])
+            self.learner.processes.wait()  # until all have read it, before it may go
         return reason
 
     def _save(self, *, best: bool) -> None:
