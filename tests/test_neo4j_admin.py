@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import neo4j_server
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import small_graph
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from neo4j_server import Neo4jServer
 
 from kgbuild.errors import KgbuildError, StoreError, UsageError
-from kgbuild.schema import NODE_LABELS
-from kgbuild.stores import GraphFiles
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.stores import GraphFiles, Loaded
+from kgbuild.stores.bolt import Address
+from kgbuild.stores.neo4j import Neo4jStore
 from kgbuild.stores.neo4j_admin import import_command, write_import
 from kgbuild.stores.neo4j_schema import content_hashes
 
+Contents = tuple[dict[str, Any], dict[tuple[str, str], Any]]  # nodes, edges
 TYPES = {
     "string": pa.string(),
     "int": pa.int64(),
@@ -104,7 +112,11 @@ def test_numbers_that_are_none_are_spelled_as_java_does(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.lists(st.text(st.characters(exclude_characters="\x1f", codec="utf-8"), min_size=1)))))
+@given(
+    st.lists(
+        st.tuples(st.none() | st.text(), st.none() | st.lists(st.text(st.characters(exclude_characters="\x1f", codec="utf-8"), min_size=1)))
+    )
+)
 def test_any_text_can_be_read_back(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str | None, list[str] | None]]) -> None:
     rows = [{"id": str(n), "name": name, "synonyms": items} for n, (name, items) in enumerate([("", []), *cells])]
     _, data = csv_of(tmp_path_factory.mktemp("any"), "Drug", rows)
@@ -280,6 +292,128 @@ def test_progress_is_told_by_label_and_ends_whole(tmp_path: Path) -> None:
     write_import(graph, tmp_path / "out", version="5.26", build={}, progress=lambda what, done, of: told.update({what: (done, of)}))
     counts = graph.counts()
     assert told == {name: (n, n) for name, n in (counts.nodes | counts.edges).items()}
+
+
+# what the importer makes of it, beside what the batches over Bolt make
+
+
+@dataclass
+class BothWays:
+    """One graph, and what a database holds of it after the batches, after the import, and after populating what was imported."""
+
+    graph: GraphFiles
+    batches: Contents
+    imported: Contents
+    populated: Contents
+    loaded: Loaded
+    indexes: list[str]
+
+
+@pytest.fixture(scope="module", params=neo4j_server.VERSIONS)
+def both_ways(
+    request: pytest.FixtureRequest, neo4j_servers: Callable[[str], Neo4jServer], tmp_path_factory: pytest.TempPathFactory
+) -> BothWays:
+    server, folder = neo4j_servers(request.param), tmp_path_factory.mktemp("both")
+    where = Address(server.uri, server.user, server.database, server.password)
+    graph = _with_generated_names(_small_graph(folder / "graph"))
+    server.empty()
+    with Neo4jStore.connect(where) as store:
+        store.load(graph, build=small_graph.BUILD)
+        batches = contents(store)
+    import_graph(graph, folder / "import", server)
+    with Neo4jStore.connect(where) as store:
+        imported = contents(store)
+        loaded = store.load(graph, build=small_graph.BUILD)
+        indexes = [row["name"] for row in store.query("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP' RETURN name ORDER BY name")]
+        return BothWays(graph, batches, imported, contents(store), loaded, indexes)
+
+
+def import_graph(graph: GraphFiles, folder: Path, server: Neo4jServer) -> None:
+    """Write the import's folder, stop the server, run the script, and start it again."""
+    made = write_import(graph, folder, version=server.version, build=small_graph.BUILD)
+    server.stop()
+    try:
+        script = [made.folder / "import.sh", "--overwrite-destination=true"]
+        subprocess.run(script, env=os.environ | {"NEO4J_ADMIN": str(server.admin_script())}, check=True, cwd="/", capture_output=True)
+    finally:
+        server.start()
+
+
+def contents(store: Neo4jStore) -> Contents:
+    """Read everything: nodes by id with labels and properties, edges by type and id with ends and properties."""
+    nodes = store.query("MATCH (n) RETURN n.id AS id, labels(n) AS labels, properties(n) AS properties")
+    edges = store.query("MATCH (a)-[r]->(b) RETURN type(r) AS type, r.id AS id, a.id AS start, b.id AS end, properties(r) AS properties")
+    return (
+        {row["id"]: (set(row["labels"]), row["properties"]) for row in nodes},
+        {(row["type"], row["id"]): (row["start"], row["end"], row["properties"]) for row in edges},
+    )
+
+
+@pytest.mark.slow
+def test_import_and_batches_make_the_same_graph(both_ways: BothWays) -> None:
+    assert both_ways.imported == both_ways.batches
+
+
+@pytest.mark.slow
+def test_every_value_comes_back_as_it_was(both_ways: BothWays) -> None:
+    nodes, edges = both_ways.imported
+    for label, path in both_ways.graph.node_files().items():
+        for row, hash_ in _rows_and_hashes(path):
+            assert nodes[row["id"]] == ({"Entity", label}, row | {"content_hash": hash_})
+    for type_, path in both_ways.graph.edge_files().items():
+        for row, hash_ in _rows_and_hashes(path):
+            start, end = row.pop("start_id"), row.pop("end_id")
+            assert edges[type_, row["id"]] == (start, end, row | {"content_hash": hash_})
+    counts = both_ways.graph.counts()
+    assert (len(nodes) - 1, len(edges)) == (sum(counts.nodes.values()), sum(counts.edges.values()))
+
+
+@pytest.mark.slow
+def test_populating_what_was_imported_only_makes_the_indexes(both_ways: BothWays) -> None:
+    assert (both_ways.loaded.created, both_ways.loaded.changed, both_ways.populated) == ({}, {}, both_ways.imported)
+    assert {"kg_id", "kg_names", "kg_concept_vectors"} <= set(both_ways.indexes)
+
+
+def _rows_and_hashes(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Give rows without what is null, and without empty lists: to Neo4j's importer they are the same."""
+    for block in pq.ParquetFile(path).iter_batches():
+        for row, hash_ in zip(block.to_pylist(), content_hashes(block).tolist(), strict=True):
+            yield {key: value for key, value in row.items() if value is not None and value != []}, hash_
+
+
+_TROUBLE = ['"', '""', "'", ";", "|", ",", "\n", "\r\n", "\r", "\\", "\\n", '\\"', "\t", "\x00", "\x1e", "🧬", "👩🏽\u200d🔬", "e\u0301", "\u200f",
+            "\u2028", "\x85", "\ufeff", "NULL", "{", "}", "`", "$name", "[", "]", "#", " ", "a", "é", "MATCH (n) DETACH DELETE n //"]  # fmt: skip
+_TEXTS = st.text() | st.lists(st.sampled_from(_TROUBLE), max_size=12).map("".join) | st.sampled_from([" a ", "", "x" * 32_768, "\n" * 99])
+_ITEMS = _TEXTS.map(lambda text: text.replace("\x1f", ""))
+_LISTS = st.lists(_ITEMS, max_size=5).filter(lambda items: items != [""])
+
+
+def _with_generated_names(graph: GraphFiles) -> GraphFiles:
+    """Add nodes whose names and synonyms, and edges whose traits and qualifiers, hypothesis thought of; one import takes them all."""
+    drawn: list[tuple[Any, ...]] = []
+
+    @settings(max_examples=300, derandomize=True, database=None, phases=[Phase.generate], deadline=None)
+    @given(st.tuples(*[st.none() | _TEXTS, st.none() | _LISTS] * 2))
+    def draw(row: tuple[Any, ...]) -> None:
+        drawn.append(row)
+
+    draw()
+    nodes = [{"id": f"generated:{n}", "kind": "Exposure", "name": row[0], "synonyms": row[1]} for n, row in enumerate(drawn)]
+    nodes += [{"id": f"{text}#", "kind": "Exposure"} for text in _TROUBLE]
+    edges = [
+        {"start_id": "dbsnp:rs5219", "end_id": f"generated:{n}", "id": f"{n}|{row[2]}", "trait": row[2], "qualifiers": row[3]}
+        for n, row in enumerate(drawn)
+    ]
+    _append(graph, "nodes", "Exposure", NODE_LABELS["Exposure"].all_properties, nodes)
+    ends = (Property("start_id", "string", ""), Property("end_id", "string", ""))
+    _append(graph, "edges", "ASSOCIATED_WITH", (*ends, *EDGE_TYPES["ASSOCIATED_WITH"].all_properties), edges)
+    return graph
+
+
+def _append(graph: GraphFiles, kind: str, name: str, properties: Iterable[Property], rows: list[dict[str, Any]]) -> None:
+    path = graph.folder / kind / f"{name}.parquet"
+    added = pa.Table.from_pylist(rows, schema=pa.schema([(p.name, TYPES[p.type]) for p in properties]))
+    pq.write_table(pa.concat_tables([pq.read_table(path), added]) if path.exists() else added, path)
 
 
 def _small_graph(folder: Path) -> GraphFiles:

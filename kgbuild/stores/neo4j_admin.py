@@ -107,7 +107,7 @@ def write_import(
         for kind in ("nodes", "edges"):
             (aside / kind).mkdir(parents=True)
         with ThreadPoolExecutor(_WRITERS) as pool:  # Arrow works outside Python's lock
-            for _ in pool.map(lambda part: _write_part(aside, *part, tell), sorted(parts, key=lambda part: -part[3])):
+            for _ in pool.map(lambda part: _write_part(aside, part, tell), sorted(parts, key=lambda part: -part[3])):
                 pass
         digests = {name: file_hash(path) for name, path in (graph.node_files() | graph.edge_files()).items()}
         _write_build(aside / "nodes", build_node(build, counts, state="complete", digests=digests, vanished={}))
@@ -175,11 +175,12 @@ def _script(command: Sequence[str], version: str) -> str:
 # one file
 
 
-def _write_part(out: Path, kind: str, name: str, path: Path, rows: int, tell: Progress) -> None:
+def _write_part(out: Path, part: tuple[str, str, Path, int], tell: Progress) -> None:
     """Write <kind>/<name>-header.csv and <kind>/<name>.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kind, name, path, rows = part
     properties = (NODE_LABELS[name] if kind == "nodes" else EDGE_TYPES[name]).all_properties
     types = {p.name: p.type for p in (*_ENDS, *properties)}
     file = pq.ParquetFile(path)
