@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from embedder.data import PRESETS, Task, TrainingData, TrainingSettings
     from embedder.encoder import EncoderSpec, HashedNgramEncoder, TextEncoder, TransformerEncoder, open_encoder, unit_rows
     from embedder.errors import ArtifactError, CheckpointError, EmbedderError, EncoderError, TrainingError, UnknownVariantError
+    from embedder.estimation import Estimate, estimate
     from embedder.space import Encoder
     from embedder.training import train
 
@@ -39,6 +40,7 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "EncoderSpec",
+    "Estimate",
     "HashedNgramEncoder",
     "Model",
     "Task",
@@ -49,6 +51,7 @@ __all__ = [
     "TransformerEncoder",
     "UnknownVariantError",
     "centroid_model",
+    "estimate",
     "open_encoder",
     "train",
     "unit_rows",
@@ -60,6 +63,7 @@ _HOMES = {
     "data": ("PRESETS", "Task", "TrainingData", "TrainingSettings"),
     "encoder": ("EncoderSpec", "HashedNgramEncoder", "TextEncoder", "TransformerEncoder", "open_encoder", "unit_rows"),
     "errors": ("ArtifactError", "CheckpointError", "EmbedderError", "EncoderError", "TrainingError", "UnknownVariantError"),
+    "estimation": ("Estimate", "estimate"),
     "space": ("Encoder",),
     "training": ("train",),
 }

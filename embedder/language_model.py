@@ -135,6 +135,11 @@ class TunedTexts:
         places = torch.from_numpy(np.searchsorted(self._ids, ids)).to(self._device)
         return functional.normalize(self._read[places], dim=-1)
 
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the batch that was prepared."""
+        return int(self._lengths[self._ids].sum())
+
     def backward(self) -> None:
         """Read each chunk again, with a graph, and hand it the gradient of its vectors."""
         if self._settings.chunk_tokens is None or self._read.grad is None:
