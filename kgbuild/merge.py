@@ -72,7 +72,7 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
     heads = _heads(pair for pair in decided if not set(pair) & classes and set(pair) <= set(vocabulary))
     members = _members_of_classes(frame, vocabulary, twins, heads, apart, merge_at, target)
     left = about[~about["id"].isin(set(members["member_id"])) & (about["vocabulary"] != target)]
-    by_name = _groups_by_name(left, heads, apart, _centres_of(earlier), merge_at)
+    by_name = _groups_by_name(left, heads, apart, _standing(earlier), merge_at)
     parts = [_as_centres(centres[~centres.isin(set(twins))]), _as_twins(twins), members, by_name]
     rows = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else pd.DataFrame(columns=_COLUMNS)
     rows["group_id"] = [group_id(centre) for centre in rows["centre"]]
@@ -274,14 +274,21 @@ def _as_twins(twins: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def _centres_of(earlier: pa.Table | None) -> set[str]:
-    import pyarrow.compute as pc
+_NEW = 3
 
-    return set() if earlier is None else set(earlier.filter(pc.field("is_centre"))["member_id"].to_pylist())
+
+def _standing(earlier: pa.Table | None) -> dict[str, int]:
+    """Say how each concept stood in the run before: 0 centre of a group of several, 1 its member, 2 alone."""
+    if earlier is None:
+        return {}
+    rows = earlier.select(["group_id", "member_id", "is_centre"]).to_pandas()
+    alone = rows.groupby("group_id")["member_id"].transform("size") == 1
+    standing = (~rows["is_centre"]).astype(int).mask(alone, 2)
+    return dict(zip(rows["member_id"], standing, strict=True))
 
 
 def _groups_by_name(
-    left: pd.DataFrame, heads: Mapping[str, str], apart: set[frozenset[str]], earlier: set[str], merge_at: float
+    left: pd.DataFrame, heads: Mapping[str, str], apart: set[frozenset[str]], standing: Mapping[str, int], merge_at: float
 ) -> pd.DataFrame:
     """Group what no class took where names are lexically equal; a residual or qualified name means another thing in each list.
 
@@ -293,9 +300,9 @@ def _groups_by_name(
 
     own_meaning = [is_residual(name) or bool(qualifiers(name)) for name in left["name"]]
     normal = [id_ if own else normalise_name(name) or id_ for id_, name, own in zip(left["id"], left["name"], own_meaning, strict=True)]
-    # a centre of the run before stays one, so that what comes later does not rename its group
+    # centres and members of the run before stay what they were, so that what comes later neither renames nor displaces them
     rank = left["vocabulary"].map({key: n for n, key in enumerate(_PRECEDENCE)}).fillna(len(_PRECEDENCE))
-    rows = left.assign(normal=normal, rank=rank, new=~left["id"].isin(earlier)).sort_values(["new", "rank", "id"])
+    rows = left.assign(normal=normal, rank=rank, standing=left["id"].map(standing).fillna(_NEW)).sort_values(["standing", "rank", "id"])
     rows["decided"] = np.array([id_ in heads and heads[id_] != id_ for id_ in rows["id"]], bool)
     rows = _named_as_decided(rows, heads)
     decided_first = rows.assign(free=~rows["id"].isin(heads)).sort_values("free", kind="stable")

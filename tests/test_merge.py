@@ -50,6 +50,7 @@ CONCEPTS = [
     concept("phecode:250.2", "Type 2 diabetes", "phecode"),
     concept("icd10cm:A00", "Cholera", "icd10cm"),
     concept("icd9cm:001", "Cholera", "icd9cm"),
+    concept("icd9cm:001.1", "Cholera", "icd9cm"),
     concept("icd10cm:Z1", "Other disorders", "icd10cm"),
     concept("icd9cm:Z2", "Other disorders", "icd9cm"),
     concept("text:a", "T2D", "text", "FreeText"),
@@ -141,13 +142,14 @@ DECISIONS = [
 
 @settings(max_examples=40, deadline=None)
 @given(chosen=st.sets(st.integers(0, len(DECISIONS) - 1)), order=st.randoms(use_true_random=False))
-def test_any_links_and_decisions_in_any_order_give_the_same_groups(chosen: set[int], order: random.Random) -> None:
+def test_any_links_and_decisions_in_any_order_and_again_give_the_same_groups(chosen: set[int], order: random.Random) -> None:
     rows = [DECISIONS[place] for place in sorted(chosen)]
     shuffled, about = list(rows), list(CONCEPTS)
     order.shuffle(shuffled)
     order.shuffle(about)
     first = merge(tables.from_rows("links", rows), tables.from_rows("concepts", CONCEPTS))
     assert merge(tables.from_rows("links", shuffled), tables.from_rows("concepts", about)).equals(first)
+    assert merge(tables.from_rows("links", rows), tables.from_rows("concepts", CONCEPTS), earlier=first).equals(first)
     assert sorted(first["member_id"].to_pylist()) == sorted(row[0] for row in CONCEPTS if not row[4])
 
 
