@@ -136,3 +136,14 @@ def test_the_development_figure_is_the_same_for_a_resumed_run(tmp_path: Path) ->
 def test_patience_without_pairs_to_judge_by_is_refused() -> None:
     with pytest.raises(TrainingError, match="patience is 3 but development is 0"):
         TrainingSettings(patience=3)
+
+
+def test_curves_are_kept_for_tensorboard_where_it_is_installed(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained(tmp_path, settings=replace(SETTINGS, epochs=2, development=0.2))
+    curves = EventAccumulator(str(tmp_path / "tensorboard"))
+    curves.Reload()
+    names = {"loss/gwas", "loss/synonyms", "pairs_per_second", "development/gwas", "development/synonyms", "development/mean"}
+    assert set(curves.Tags()["scalars"]) == names
+    assert len(curves.Scalars("development/mean")) == 2
