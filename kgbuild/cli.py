@@ -363,7 +363,7 @@ def explain(
 def review(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="SSSOM TSV to write; default: exports/review.sssom.tsv.")] = None,
     page: Annotated[Path | None, typer.Option("--page", help="HTML file to write: a page to decide on with the keyboard.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Concepts to write at most, the most valuable ones.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Concepts to write at most, the most valuable ones.")] = 1000,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -390,21 +390,24 @@ def review(
 
 @app.command()
 def export(
-    what: Annotated[str, typer.Argument(help="mappings or graph")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File (mappings) or folder (graph); default: exports/ in the workspace.")
-    ] = None,
+    what: Annotated[str, typer.Argument(help="mappings, graph or neo4j-admin")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File (mappings) or folder; default: exports/ in the workspace.")] = None,
     format_: Annotated[str | None, typer.Option("--format", help="mappings: sssom (default), csv, json; graph: kgx (default), csv")] = None,
     include_restricted: Annotated[
         bool, typer.Option("--include-restricted", help="Also write rows that their source does not allow to pass on.")
     ] = False,
     review: Annotated[bool, typer.Option("--review", help="mappings: also links that a person should look at.")] = False,
+    neo4j_version: Annotated[
+        str | None,
+        typer.Option("--neo4j-version", help="neo4j-admin: version that imports, e.g. 2026.08; default: what all from 5.26 on take."),
+    ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the harmonised mapping table (SSSOM, CSV) or the graph (KGX, CSV).
+    """Write the harmonised mapping table (SSSOM, CSV) or the graph (KGX, CSV, files for neo4j-admin).
 
-    Rows that may not be passed on stay out unless asked for, and are counted.
+    Rows that may not be passed on stay out unless asked for, and are counted. `neo4j-admin` writes all of the graph, for an
+    empty database of your own: run the command that it prints on the stopped server, start it, and `kgbuild populate --to` it.
 
     Example: kgbuild export mappings --out mappings.sssom.tsv
     """
@@ -412,7 +415,14 @@ def export(
 
     with reporter() as progress:
         summary = pipeline.export(
-            _open(workspace), what, out, format_, include_restricted=include_restricted, review=review, progress=progress
+            _open(workspace),
+            what,
+            out,
+            format_,
+            include_restricted=include_restricted,
+            review=review,
+            neo4j_version=neo4j_version,
+            progress=progress,
         )
     if as_json:
         _print_json(summary)

@@ -7,6 +7,7 @@ finished model, says when that is older than the tables, and takes the base enco
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -765,6 +766,7 @@ def export(
     *,
     include_restricted: bool = False,
     review: bool = False,
+    neo4j_version: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Export the mappings or the graph; give where to, and how many rows went and stayed.
@@ -775,6 +777,8 @@ def export(
     from kgbuild import exports
     from kgbuild.stores import GraphFiles
 
+    if what == "neo4j-admin":
+        return _export_neo4j_admin(workspace, out, neo4j_version, progress)
     tables_dir = workspace.folder("tables")
     if what == "mappings":
         format_ = format_ or "sssom"
@@ -799,12 +803,32 @@ def export(
             graph, out, tables_dir=tables_dir, format=format_, include_restricted=include_restricted, progress=progress
         )
     else:
-        raise UsageError(f"there is no export called {what!r}", advice="Say `kgbuild export mappings` or `kgbuild export graph`.")
+        raise UsageError(f"there is no export called {what!r}", advice="Say `kgbuild export mappings`, `graph` or `neo4j-admin`.")
     return {
         "file": str(out),
         "rows_written": summary.n_rows,
         "rows_restricted": summary.n_withheld,
         "restricted_by_source": dict(summary.withheld),
+    }
+
+
+def _export_neo4j_admin(workspace: Workspace, out: Path | None, version: str | None, progress: Progress | None) -> dict[str, Any]:
+    from kgbuild.stores import GraphFiles, neo4j_admin
+
+    graph = GraphFiles(workspace.folder("graph"))
+    made = neo4j_admin.write_import(
+        graph,
+        out or workspace.exports_dir / "neo4j-admin",
+        version=version or neo4j_admin.VERSIONS[0],
+        build=graph.build(),
+        progress=progress,
+    )
+    return {
+        "folder": str(made.folder),
+        "nodes": sum(made.counts.nodes.values()),
+        "edges": sum(made.counts.edges.values()),
+        "script": str(made.folder / neo4j_admin.SCRIPT),
+        "command": f"cd {shlex.quote(str(made.folder))} && {shlex.join(made.command)}",
     }
 
 
