@@ -689,13 +689,13 @@ def review(workspace: Workspace, out: Path | None = None, *, page: Path | None =
     from kgbuild import review as reviewing
 
     tables_dir, links_dir, made = workspace.folder("tables"), workspace.folder("links"), workspace.record("links")
-    waiting = reviewing.find(tables_dir, links_dir)
-    items, out = waiting[:limit], out or workspace.exports_dir / "review.sssom.tsv"
+    items, waiting = reviewing.find(tables_dir, links_dir, limit=limit)
+    out = out or workspace.exports_dir / "review.sssom.tsv"
     date_made = made.finished[:10] if made else None
     rows = reviewing.write_file(items, out, tables_dir=tables_dir, links_dir=links_dir, mapping_date=date_made)
     if page:
         reviewing.write_page(items, page, tables_dir=tables_dir, title=f"{workspace.root.name}, links of {date_made}")
-    return {"file": str(out), "page": str(page) if page else None, "waiting": len(waiting), "written": len(items), "candidates": rows}
+    return {"file": str(out), "page": str(page) if page else None, "waiting": waiting, "written": len(items), "candidates": rows}
 
 
 _CODE_VOCABULARIES = ("icd10cm", "icd10", "icd9cm", "phecode", "phecodex")

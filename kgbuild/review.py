@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["REVIEW_COLUMNS", "Item", "find", "uncertainty", "write_file", "write_page"]
+__all__ = ["REVIEW_COLUMNS", "Item", "find", "write_file", "write_page"]
 
 # further columns of the file, declared in its header: column -> (xsd type, meaning)
 REVIEW_COLUMNS: dict[str, tuple[str, str]] = {
@@ -52,49 +52,53 @@ class Item:
         return round((1 + self.n_associations) * self.uncertainty, 6)
 
 
-def uncertainty(*probabilities: float | None) -> float:
-    """Say how uncertain a link is, by the least certain of its probabilities; without any it is wholly uncertain.
-
-    >>> uncertainty(0.5), uncertainty(1.0, 0.0), uncertainty(0.9, 0.6), uncertainty(None)
-    (1.0, 0.0, 0.96, 1.0)
-    """
-    known = [p for p in probabilities if p is not None and p == p]
-    return round(max((4 * p * (1 - p) for p in known), default=1.0), 6)
-
-
-def find(tables_dir: Path, links_dir: Path, *, limit: int | None = None) -> list[Item]:
-    """Find the concepts that need a person, most valuable first.
+def find(tables_dir: Path, links_dir: Path, *, limit: int | None = None) -> tuple[list[Item], int]:
+    """Find the concepts that need a person, most valuable first, and how many there are in all.
 
     Those are concepts with a link for review and none that is accepted, and those whose curators disagree.
     """
     links = _waiting(tables.read(links_dir, "links").drop_columns(["justification"]).to_pandas())
     counts = _associations(tables.read(tables_dir, "associations", ["kind", "object_id", "term_ids"]))
-    items = []
-    for subject, rows in links.groupby("subject_id", sort=True):
-        candidates = tuple(rows.sort_values(["rank", "object_id"]).head(_CANDIDATES).astype(object).to_dict("records"))
-        items.append(Item(str(subject), counts.get(str(subject), 0), _uncertainty_of(candidates), candidates))
-    items.sort(key=lambda item: (-item.value, -counts.get(item.candidates[0]["object_id"], 0), item.subject_id))
-    return items[:limit]
+    best = links[links["decision"] != "reject"].sort_values(["subject_id", "rank", "object_id"]).drop_duplicates("subject_id")
+    best = best.assign(
+        n=best["subject_id"].map(counts).fillna(0).astype(int),
+        of_object=best["object_id"].map(counts).fillna(0),
+        uncertainty=_uncertainties(best).mask(best["subject_id"].isin(_disputed(links)), 1.0),
+    )
+    best["value"] = (1 + best["n"]) * best["uncertainty"]
+    best = best.sort_values(["value", "of_object", "subject_id"], ascending=[False, False, True]).head(limit or len(best))
+    candidates = _candidates(links[links["subject_id"].isin(set(best["subject_id"]))])
+    found = zip(best["subject_id"], best["n"].tolist(), best["uncertainty"].tolist(), strict=True)
+    return [Item(id_, n, round(u, 6), candidates[id_]) for id_, n, u in found], links["subject_id"].nunique()
 
 
 def _waiting(links: pd.DataFrame) -> pd.DataFrame:
     """Keep the links of the subjects that wait for a person."""
-    review = links["decision"] == "review"
-    disputed = set(links.loc[review & (links["calibration"] == "curated"), "subject_id"])
+    review, disputed = set(links.loc[links["decision"] == "review", "subject_id"]), _disputed(links)
     settled = set(links.loc[links["decision"] == "accept", "subject_id"]) - disputed
-    waiting = set(links.loc[review, "subject_id"]) - settled
-    return links[links["subject_id"].isin(waiting) & (links["rank"] > 0)]
+    return links[links["subject_id"].isin(review - settled) & (links["rank"] > 0)]
 
 
-def _uncertainty_of(candidates: Sequence[Mapping[str, Any]]) -> float:
-    best = (
-        next(row for row in candidates if row["decision"] != "reject")
-        if any(r["decision"] != "reject" for r in candidates)
-        else candidates[0]
-    )
-    if any(row["calibration"] == "curated" and row["decision"] == "review" for row in candidates):
-        return 1.0
-    return uncertainty(best["p_target"], best["p_same"])
+def _disputed(links: pd.DataFrame) -> set[str]:
+    """Name the subjects of which one curator says yes and another no to the same term."""
+    return set(links.loc[(links["decision"] == "review") & (links["calibration"] == "curated"), "subject_id"])
+
+
+def _uncertainties(links: pd.DataFrame) -> pd.Series:
+    import numpy as np
+    import pandas as pd
+
+    variances = [4 * links[name].astype(float) * (1 - links[name].astype(float)) for name in ("p_target", "p_same")]
+    return pd.Series(np.fmax(*variances), links.index).fillna(1.0)
+
+
+def _candidates(links: pd.DataFrame) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    rows = links.sort_values(["subject_id", "rank", "object_id"])
+    rows = rows[rows.groupby("subject_id").cumcount() < _CANDIDATES]
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows.astype(object).to_dict("records"):
+        found.setdefault(row["subject_id"], []).append(row)
+    return {subject: tuple(several) for subject, several in found.items()}
 
 
 def _associations(associations: pa.Table) -> dict[str, int]:

@@ -14,7 +14,6 @@ import pytest
 from little_tables import table
 
 from kgbuild import decisions, pipeline, review, tables
-from kgbuild.review import Item
 from kgbuild.workspace import Workspace
 
 NAMES = {
@@ -72,18 +71,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_most_hangs_on_comes_first_and_what_is_settled_does_not_come(folder: Path) -> None:
-    found = [(item.subject_id, item.n_associations, item.uncertainty, item.value) for item in review.find(folder, folder)]
+    found = [(item.subject_id, item.n_associations, item.uncertainty, item.value) for item in review.find(folder, folder)[0]]
     assert found == [
         ("text:a", 9, 0.36, 3.6),
         ("icd10cm:E11", 2, 1.0, 3.0),
         ("icd10cm:E13", 0, 1.0, 1.0),
         ("phecode:250", 0, 1.0, 1.0),  # its curators disagree
     ]
-    assert [item.subject_id for item in review.find(folder, folder, limit=1)] == ["text:a"]
+    items, waiting = review.find(folder, folder, limit=1)
+    assert ([item.subject_id for item in items], waiting) == (["text:a"], 4)
 
 
-def test_a_link_without_probability_is_wholly_uncertain() -> None:
-    assert Item("x", 0, review.uncertainty(None, None), ()).value == 1.0
+def test_a_link_without_probability_is_wholly_uncertain(folder: Path, tmp_path: Path) -> None:
+    tables.write(tmp_path, {"links": table("links", [link("text:a", "MONDO:2", 1, None, None, "review")])})
+    assert [(item.uncertainty, item.value) for item in review.find(folder, tmp_path)[0]] == [(1.0, 10.0)]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -92,7 +93,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_file_is_sssom_in_that_order_and_says_the_value(folder: Path, tmp_path: Path) -> None:
-    n = review.write_file(review.find(folder, folder), tmp_path / "review.tsv", tables_dir=folder, links_dir=folder)
+    n = review.write_file(review.find(folder, folder)[0], tmp_path / "review.tsv", tables_dir=folder, links_dir=folder)
     rows = rows_of(tmp_path / "review.tsv")
     assert n == len(rows) == 6
     assert [(row["subject_id"], row["object_id"], row["review_value"], row["associations"]) for row in rows[:3]] == [
@@ -103,7 +104,7 @@ def test_the_file_is_sssom_in_that_order_and_says_the_value(folder: Path, tmp_pa
 
 def test_the_file_edited_by_hand_is_a_file_of_decisions(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "review.tsv"
-    review.write_file(review.find(folder, folder), path, tables_dir=folder, links_dir=folder)
+    review.write_file(review.find(folder, folder)[0], path, tables_dir=folder, links_dir=folder)
     lines = path.read_text(encoding="utf-8").splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("icd10cm:E13"))
     lines[place] = lines[place].replace("semapv:LexicalMatching", decisions.MANUAL).replace("skos:closeMatch", "skos:broadMatch")
@@ -116,7 +117,7 @@ def test_the_file_edited_by_hand_is_a_file_of_decisions(folder: Path, tmp_path: 
 
 
 def test_the_page_needs_nothing_else_and_no_name_ends_its_script(folder: Path, tmp_path: Path) -> None:
-    review.write_page(review.find(folder, folder), tmp_path / "review.html", tables_dir=folder, title="mine")
+    review.write_page(review.find(folder, folder)[0], tmp_path / "review.html", tables_dir=folder, title="mine")
     page = (tmp_path / "review.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in page
     assert not re.search(r"<(link|img|iframe)|\bsrc=|@import|url\(|\bfetch\(|XMLHttpRequest|import\(", page)
@@ -158,7 +159,7 @@ def test_decisions_come_back_win_hold_and_leave_the_review(workspace: Workspace,
     assert links["icd10cm:E11", "MONDO:0005148"]["predicate"] == "not"
     assert pipeline.explain(workspace, subject, object_).merged
     assert not pipeline.explain(workspace, "icd10cm:E11", "MONDO:0005148").merged
-    assert subject not in {item.subject_id for item in review.find(workspace.folder("tables"), workspace.folder("links"))}
+    assert subject not in {item.subject_id for item in review.find(workspace.folder("tables"), workspace.folder("links"))[0]}
     assert [o.ran for o in pipeline.harmonise(workspace)] == [False, False]
     assert [o.ran for o in pipeline.harmonise(workspace, decisions=[tmp_path / "mine.sssom.tsv"])] == [False, False]
 
@@ -182,7 +183,7 @@ def browser() -> Any:
 
 @pytest.fixture
 def page(browser: Any, folder: Path, tmp_path: Path) -> Any:
-    review.write_page(review.find(folder, folder), tmp_path / "review.html", tables_dir=folder, title="mine")
+    review.write_page(review.find(folder, folder)[0], tmp_path / "review.html", tables_dir=folder, title="mine")
     context = browser.new_context()
     opened = context.new_page()
     opened.errors = []
