@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ __all__ = ["KINDS", "MAX_WEIGHT", "MODES", "PRESETS", "Task", "TrainingData", "T
 Integers = npt.NDArray[np.int64]
 
 KINDS = ("text", "snp")
+_COLUMNS = ("left", "right", "weight", "left_group", "right_group", "left_kin", "right_kin")
 MAX_WEIGHT = 2.0
 MODES = r"frozen|full|last-[1-9]\d*"
 
@@ -75,6 +79,39 @@ class TrainingData:
     snps: Sequence[str]
     snp_blocks: Integers
     tasks: Sequence[Task]
+
+    def save(self, folder: Path) -> None:
+        """Write training.json and training.npz, for `python -m embedder` to read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"snp_blocks": self.snp_blocks}
+        for number, task in enumerate(self.tasks):
+            columns = {name: getattr(task, name) for name in _COLUMNS}
+            arrays |= {f"{number}.{name}": column for name, column in columns.items() if column is not None}
+        np.savez(folder / "training.npz", **arrays)  # type: ignore[arg-type]
+        tasks = [{"name": task.name, "left_kind": task.left_kind, "right_kind": task.right_kind} for task in self.tasks]
+        document = {"texts": list(self.texts), "snps": list(self.snps), "tasks": tasks}
+        (folder / "training.json").write_text(json.dumps(document, ensure_ascii=False, indent=0), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> TrainingData:
+        """Read what `save` wrote.
+
+        Raises:
+            TrainingError: It is not there, or damaged.
+        """
+        try:
+            document = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+            with np.load(folder / "training.npz") as archive:
+                arrays = dict(archive)
+            tasks = [
+                Task(**entry, **{name: arrays[f"{number}.{name}"] for name in _COLUMNS if f"{number}.{name}" in arrays})
+                for number, entry in enumerate(document["tasks"])
+            ]
+            return cls(document["texts"], document["snps"], arrays["snp_blocks"], tasks)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise TrainingError(
+                f"{folder} holds no training data that can be read ({error})", advice="Write it with TrainingData.save."
+            ) from error
 
     @property
     def n_blocks(self) -> int:

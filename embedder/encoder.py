@@ -389,7 +389,13 @@ def _tokenizer(folder: Path, max_length: int) -> Any:
     else:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+        advice = "Put the base model's tokenizer.json beside its weights."
+        if not any(path for name in ("vocab.txt", "vocab.json", "*.model") for path in folder.glob(name)):
+            raise EncoderError(f"{folder} holds no tokenizer", advice=advice)  # transformers would make one that knows no word
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+        except (OSError, ValueError, AttributeError, ImportError) as error:
+            raise EncoderError(f"{folder} holds no tokenizer that can be read ({error})", advice=advice) from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer

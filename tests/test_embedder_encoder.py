@@ -130,3 +130,12 @@ def test_bfloat16_is_chosen_only_where_it_agrees() -> None:
     texts = ["type 2 diabetes mellitus", "asthma", "body mass index adjusted for smoking"]
     assert chosen.spec.precision in ("fp32", "bf16")
     assert (unit_rows(chosen.encode(texts)) * unit_rows(exact.encode(texts))).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.slow
+def test_a_model_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+    write_tiny_bert(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (tmp_path / name).unlink(missing_ok=True)
+    with pytest.raises(EncoderError, match="holds no tokenizer"):
+        open_encoder(EncoderSpec(str(tmp_path)))

@@ -14,7 +14,10 @@ import kgbuild
 
 NEEDS_TORCH = {  # by itself, or when its names are looked up
     "embedder",
-    *(f"embedder.{name}" for name in ("checkpoint", "estimation", "language_model", "learner", "loss", "model", "processes", "training")),
+    *(
+        f"embedder.{name}"
+        for name in ("__main__", "checkpoint", "estimation", "language_model", "learner", "loss", "model", "processes", "training")
+    ),
 }
 NAMES = {"kgbuild", "embedder"} | {
     module.name for package in (kgbuild, embedder) for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
