@@ -14,7 +14,9 @@ from typing import Any
 from kgbuild import merge
 from kgbuild.calibration import Calibration
 from kgbuild.errors import UsageError, WorkspaceError
+from kgbuild.features import conflicts
 from kgbuild.links import DECIDED
+from kgbuild.qualifiers import is_residual, qualifiers
 from kgbuild.vocabulary import VOCABULARIES, code_curie, curie_from_uri, normalise_curie, normalise_name
 
 __all__ = ["End", "Evidence", "Explanation", "explain"]
@@ -43,7 +45,7 @@ class End:
 class Evidence:
     """One thing that is known of a pair."""
 
-    kind: str  # decision, curated, replaced by, cross-reference, hierarchy, same name, or link
+    kind: str  # decision, curated, replaced by, cross-reference, hierarchy, same name, wording, or link
     subject_id: str
     object_id: str
     says: str
@@ -193,7 +195,8 @@ class _Known:
     def evidence(self, left: str, right: str) -> list[Evidence]:
         """List what is known of a pair: what people said first, then vocabularies, then names and the link."""
         pair = [left, right]
-        found = [*self._curated(pair), *self._cross_references(pair), *self._hierarchy(left, right), *self._same_names(left, right)]
+        found = [*self._curated(pair), *self._cross_references(pair), *self._hierarchy(left, right)]
+        found += [*self._same_names(left, right), *self._wording(left, right)]
         for row in self._links(subject_id=pair, object_id=pair):
             found.append(self._link(row))
         return found
@@ -252,6 +255,19 @@ class _Known:
         if shared:
             pairs = [f"{names[left][form]!r} and {names[right][form]!r}" for form in shared[:3]]
             yield Evidence("same name", left, right, f"lexically equal: {', '.join(pairs)}")
+
+    def _wording(self, left: str, right: str) -> Iterator[Evidence]:
+        """Say which words of the preferred names make one of them something else than the other."""
+        names = [concept["name"] for id_ in (left, right) if (concept := self._concept(id_))]
+        if len(names) < 2 or left == right:
+            return
+        if axes := conflicts(*names):
+            yield Evidence("wording", left, right, f"{names[0]!r} and {names[1]!r} differ in {', '.join(axes)}")
+        for id_, other, name in ((left, right, names[0]), (right, left, names[1])):
+            if is_residual(name):
+                yield Evidence("wording", id_, other, f"{name!r} is a residual category: wider than what it names")
+            if keys := set(qualifiers(name)) - set(qualifiers(names[1] if id_ == left else names[0])):
+                yield Evidence("wording", id_, other, f"{name!r} is qualified ({', '.join(sorted(keys))}): not the thing itself")
 
     def _link(self, row: Mapping[str, Any]) -> Evidence:
         cited, features = _parted(row["evidence"])

@@ -114,6 +114,15 @@ def test_a_class_and_its_parent_show_the_way_up(folder: Path) -> None:
     assert (piece.kind, piece.subject_id, piece.says) == ("hierarchy", "MONDO:2", "is a kind of it: MONDO:2 > EFO:1")
 
 
+def test_words_that_tell_two_names_apart_are_named(folder: Path) -> None:
+    def wording(left: str, right: str) -> list[str]:
+        return [piece.says for piece in explain(folder, folder, left, right).evidence if piece.kind == "wording"]
+
+    assert wording("MONDO:1", "MONDO:2") == ["'type 1 diabetes' and 'type 2 diabetes' differ in number"]
+    assert wording("MONDO:2", "icd10cm:E11.9") == ["'Type 2 diabetes without complications' is qualified (without): not the thing itself"]
+    assert wording("MONDO:2", "icd10cm:E11") == []
+
+
 def test_rejections_and_held_out_rows_are_told_as_such(folder: Path) -> None:
     found = explain(folder, folder, "icd9cm:250.00", "MONDO:1")
     assert known(found) == [("curated", "gold:4"), ("decision", "")]
