@@ -73,11 +73,12 @@ def test_every_direct_dependency_has_an_upper_bound_that_allows_local_builds() -
 
 
 @pytest.mark.slow
-def test_the_page_that_follows_two_rows_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_that_follow_rows_and_decisions_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = demo.prepare(tmp_path / "kgbuild-demo", encoder="hashed")
     pipeline.train(workspace)
     pipeline.populate(workspace)
     monkeypatch.chdir(tmp_path)
-    outcome = doctest.testfile(str(ROOT / "docs" / "follow.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert outcome.attempted > 30
-    assert outcome.failed == 0
+    for page, n in (("follow.md", 30), ("curation.md", 10)):  # the second one changes the workspace
+        outcome = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS)
+        assert outcome.attempted > n
+        assert outcome.failed == 0
