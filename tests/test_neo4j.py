@@ -226,14 +226,14 @@ def test_killed_at_any_moment_the_next_load_gives_the_same_graph(version: str, n
 
 @pytest.mark.parametrize("version", neo4j_server.VERSIONS[:1])
 def test_a_server_with_little_memory_gets_smaller_batches(version: str, neo4j_servers: Servers, tmp_path: Path) -> None:
-    graph = texts(tmp_path / "texts", [(f"{n} {'x' * 30_000}", [], None) for n in range(2_000)])  # 60 MB in what is few rows
+    graph = texts(tmp_path / "texts", [(f"{n} {'x' * 10_000}", [], None) for n in range(1_500)])  # 15 MB in what is few rows
     neo4j_servers(version)  # says so where it cannot run here
-    settings = ["db.memory.transaction.max=24m"]
+    settings = ["db.memory.transaction.max=8m"]
     with neo4j_server.running(version, tmp_path / "home", settings=settings) as server, Neo4jStore.connect(address(server)) as store:
         store.load(graph, build={})
         assert verify(graph, store, rows=100).passed
         (tmp_path / "one").mkdir()
-        one = texts(tmp_path / "one", [("x" * 40_000_000, [], None)])
+        one = texts(tmp_path / "one", [("x" * 12_000_000, [], None)])
         with pytest.raises(
             StoreError, match=r"(?s)FreeText: what belongs to 'text:0' is more than a transaction.*db.memory.transaction.max"
         ):

@@ -12,11 +12,12 @@ in the chains of both its ends, so that batches which share no node still meet a
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import count, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ _BLOCK = 100_000  # rows that are read at a time
 _WIDE_BLOCK = 10_000  # the same, where rows carry vectors
 _CELLS = 150_000  # values a transaction starts with; halved when the server says it is too much
 _AT_ONCE = 20_000  # ids a query is given at a time
+_SECONDS_OF_RETRIES = 60
 _MEMORY_CODES = ("MemoryPoolOutOfMemoryError", "TransactionOutOfMemoryError", "OutOfMemoryError")
 _ENDS = ("start_id", "end_id")
 
@@ -171,7 +173,7 @@ class _Part:
             return f"UNWIND $rows AS row CREATE (n:Entity:{self.name} {self._map(0)})"
         here, there = ("b", "a") if by_end else ("a", "b")
         return (
-            f"{_GROUPED} MATCH ({here}:Entity {{id: g[0]}}) UNWIND g[1] AS row MATCH ({there}:Entity {{id: row[0]}}) "
+            f"UNWIND $rows AS g MATCH ({here}:Entity {{id: g[0]}}) UNWIND g[1] AS row MATCH ({there}:Entity {{id: row[0]}}) "
             f"CREATE (a)-[:{self.name} {self._map(1)}]->(b)"
         )
 
@@ -190,7 +192,6 @@ class _Part:
         )
 
 
-_GROUPED = "UNWIND $rows AS g"
 _NEW, _SAME, _CHANGED = 0, 1, 2  # what becomes of a row
 
 
@@ -412,7 +413,7 @@ class _Writing:
         self.tell(self.part.name, len(becomes), self.part.rows)
         return created, changed
 
-    def _batches(self, becomes: np.ndarray) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    def _batches(self, becomes: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
         """Prepare what a transaction is given: a query, and rows of plain values."""
         import numpy as np
 
@@ -428,7 +429,7 @@ class _Writing:
                 if len(places):
                     yield from prepare(block.take(places), hashes[places])
 
-    def _new(self, block: pa.RecordBatch, hashes: np.ndarray) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    def _new(self, block: pa.RecordBatch, hashes: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
         import pyarrow.compute as pc
 
         if not self.part.is_edge:
@@ -440,53 +441,76 @@ class _Writing:
         columns = (here, there, *self.part.properties)
         yield from self._cut(self.part.create(by_end=ends < starts), block.take(order), columns, hashes[order], group=True)
 
-    def _changed(self, block: pa.RecordBatch, hashes: np.ndarray) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    def _changed(self, block: pa.RecordBatch, hashes: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
         columns = (*_ENDS, *self.part.properties) if self.part.is_edge else self.part.properties
         yield from self._cut(self.part.change(), block, columns, hashes)
 
     def _cut(
         self, query: str, block: pa.RecordBatch, columns: tuple[str, ...], hashes: np.ndarray, *, group: bool = False
-    ) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    ) -> Iterator[tuple[str, list[Any]]]:
         start = 0
         while start < len(block):
             size = max(1, self.cells // (len(columns) + self.vector_width))
             rows = _rows(block.slice(start, size), columns, hashes[start : start + size])
-            yield query, [(key, [row[1:] for row in those]) for key, those in groupby(rows, itemgetter(0))] if group else rows
+            yield query, [[key, [row[1:] for row in those]] for key, those in groupby(rows, itemgetter(0))] if group else rows
             start += size
 
-    def _send(self, query: str, rows: list[tuple[Any, ...]]) -> None:
+    def _send(self, query: str, rows: list[Any]) -> None:
         """Send rows in one transaction; what is too much for the server is halved, and so are the batches after it."""
         try:
-            with self.store.session() as session:
-                session.execute_write(_run, query, rows)
+            self._commit(query, rows)
         except _TooLarge as error:
-            if len(rows) == 1:
+            halves = _halves(rows)
+            if not halves:
                 raise StoreError(
                     f"{self.part.name}: what belongs to {rows[0][0]!r} is more than a transaction of {self.store.where} may hold",
                     advice="Raise db.memory.transaction.max, or the server's heap.",
                 ) from error
-            self.cells = max(1_000, self.cells // 2)
-            middle = len(rows) // 2
-            self._send(query, rows[:middle])
-            self._send(query, rows[middle:])
+            self.cells = max(1, _length(rows) // 2) * (len(self.part.columns) + self.vector_width)
+            for half in halves:
+                self._send(query, half)
             return
-        self.done += sum(len(row[1]) for row in rows) if query.startswith(_GROUPED) else len(rows)
+        self.done += _length(rows)
         self.tell(self.part.name, self.done, self.part.rows)
+
+    def _commit(self, query: str, rows: list[Any]) -> None:
+        """Run a query in a transaction, again when what went wrong passes.
+
+        The driver's own retries would send the same again after a commit that found too little memory.
+        """
+        from neo4j.exceptions import DriverError, Neo4jError
+
+        until = time.monotonic() + _SECONDS_OF_RETRIES
+        for attempt in count():
+            try:
+                with self.store.session() as session, session.begin_transaction() as transaction:
+                    transaction.run(query, rows=rows).consume()
+                    transaction.commit()
+                return
+            except (DriverError, Neo4jError) as error:
+                if isinstance(error, Neo4jError) and (error.code or "").endswith(_MEMORY_CODES):
+                    raise _TooLarge(error.message) from error
+                if not error.is_retryable() or time.monotonic() > until:
+                    raise
+                time.sleep(min(0.1 * 2**attempt, 5))
 
 
 class _TooLarge(Exception):
     """The server has not the memory for a transaction of this size."""
 
 
-def _run(transaction: Any, query: str, rows: list[Any]) -> None:
-    from neo4j.exceptions import Neo4jError
+def _length(rows: list[Any]) -> int:
+    """Count rows, those of groups too: a row is a tuple, a group a list of one end and its rows."""
+    return sum(len(row[1]) if isinstance(row, list) else 1 for row in rows)
 
-    try:
-        transaction.run(query, rows=rows).consume()
-    except Neo4jError as error:
-        if (error.code or "").endswith(_MEMORY_CODES):
-            raise _TooLarge(error.message) from error  # the driver would send the same again
-        raise
+
+def _halves(rows: list[Any]) -> list[list[Any]]:
+    """Halve rows or groups, and a single group within; nothing where there is one row."""
+    if len(rows) > 1:
+        return [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    if isinstance(rows[0], list):
+        return [[[rows[0][0], half]] for half in _halves(rows[0][1])]
+    return []
 
 
 def _blocks(part: _Part) -> Iterator[pa.RecordBatch]:
