@@ -64,7 +64,7 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
     about = concepts.select(["id", "name", "vocabulary", "kind", "obsolete"]).to_pandas()
     about = about[~about["obsolete"] & about["kind"].isin(PHENOTYPE_KINDS)].sort_values("id")
     vocabulary = dict(zip(about["id"], about["vocabulary"], strict=True))
-    frame = links.to_pandas()
+    frame = _that_count(links)
     apart = _apart(frame)
     centres = about.loc[about["vocabulary"] == target, "id"]
     classes, decided = set(centres), _decided_pairs(frame)
@@ -78,6 +78,14 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
     rows["group_id"] = [group_id(centre) for centre in rows["centre"]]
     rows = rows.sort_values(["group_id", "is_centre", "member_id"], ascending=[True, False, True])
     return tables.from_rows("groups", rows[["group_id", "member_id", "is_centre", "p_same", "justification"]].itertuples(index=False))
+
+
+def _that_count(links: pa.Table) -> pd.DataFrame:
+    """Keep what merging looks at: accepted links and rejections, without their evidence."""
+    import pyarrow.compute as pc
+
+    rows = links.filter(pc.or_(pc.equal(links["decision"], "accept"), pc.equal(links["predicate"], NOT)))
+    return rows.drop_columns(["evidence", "matched_name"]).to_pandas()
 
 
 def group_id(centre: str) -> str:
