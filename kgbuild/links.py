@@ -377,7 +377,8 @@ def _as_table(frame: pd.DataFrame, terms: Terms) -> pa.Table:
 def _evidence(frame: pd.DataFrame) -> list[list[str]]:
     """Say what speaks for and against each link that is not simply rejected: who said so, then features, the weightiest first."""
     told = frame["cited_rows"].tolist()
-    decided = frame["decided_in"].fillna(frame["without_in"].where(frame["calibration"] == DECIDED)).tolist()
+    without = frame["without_in"].astype(object).where(frame["calibration"] == DECIDED)
+    decided = frame["decided_in"].astype(object).where(frame["decided_in"].notna(), without).tolist()
     shown = frame["decision"].ne("reject").to_numpy()
     cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "cited") if name in frame}
     weighed = _weighed_cells(frame)
