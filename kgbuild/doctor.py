@@ -93,7 +93,7 @@ def _packages() -> Iterator[Finding]:
         yield Finding("packages", "fault", f"missing: {', '.join(missing)}", f"`pip install {' '.join(missing)}`")
     yield Finding("packages", "ok", ", ".join(f"{name} {version}" for name, version in found.items() if version))
     if _version("neo4j-rust-ext") is None:
-        yield Finding("neo4j-rust-ext", "note", "not installed", "`pip install neo4j-rust-ext` makes loading Neo4j faster.")
+        yield Finding("neo4j-rust-ext", "note", "not installed", "`pip install 'kgbuild[neo4j]'`: Neo4j's own faster driver.")
 
 
 def _version(package: str) -> str | None:
@@ -158,12 +158,12 @@ def _server(workspace: Workspace, at: str | None, ask: pipeline.Ask | None) -> I
 
 def _components(server: Neo4jStore) -> Finding:
     [row] = server.query("CALL dbms.components() YIELD name, versions, edition RETURN name, versions[0] AS version, edition LIMIT 1")
-    too_old = int(row["version"].split(".")[0]) < 5
+    too_old = tuple(int(part) for part in row["version"].split(".")[:2]) < (5, 26)
     return Finding(
         "Neo4j",
         "fault" if too_old else "ok",
         f"{row['version']} {row['edition']} at {server.where}",
-        "kgbuild needs 5 or later." if too_old else "",
+        "kgbuild needs 5.26 or later." if too_old else "",
     )
 
 

@@ -48,7 +48,7 @@ _ENDS = ("start_id", "end_id")
 
 
 class Neo4jStore(BoltStore):
-    """A Neo4j database, of version 5 or later, that this user may write to."""
+    """A Neo4j database, of version 5.26 or later, that this user may write to."""
 
     def load(
         self,

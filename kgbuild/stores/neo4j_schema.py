@@ -2,7 +2,7 @@
 
 Both ways into Neo4j keep to it: the batches over Bolt (`neo4j`) and the import of files (`neo4j_admin`). Every node and edge
 carries `content_hash`, made from all its other properties, so that a second load reads hashes back and sends what differs.
-Index names are those of the embedded engine, so the same templates run on both. Neo4j Community Edition, from 5.
+Index names are those of the embedded engine, so the same templates run on both. Neo4j Community Edition, 5.26 (LTS) or later.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def indexes(vector_width: int) -> list[str]:
     statements = [f"CREATE INDEX {name} IF NOT EXISTS {what}" for name, what in _RANGES.items()]
     statements.append(f"CREATE FULLTEXT INDEX {NAME_INDEX} IF NOT EXISTS FOR (n:Entity) ON EACH [n.search_text]")
     if vector_width:
-        settings = f"{{indexConfig: {{`vector.dimensions`: {vector_width}, `vector.similarity_function`: 'cosine'}}}}"
+        # quantised vectors would give a cosine of .8 as .802: what is called similarity is the cosine itself
+        config = f"`vector.dimensions`: {vector_width}, `vector.similarity_function`: 'cosine', `vector.quantization.enabled`: false"
+        settings = f"{{indexConfig: {{{config}}}}}"
         statements.append(f"CREATE VECTOR INDEX {VECTOR_INDEX} IF NOT EXISTS FOR (n:{VECTOR_LABEL}) ON (n.embedding) OPTIONS {settings}")
     return statements
 
