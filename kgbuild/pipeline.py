@@ -20,7 +20,7 @@ from kgbuild import configuration as configurations
 from kgbuild import ingest as ingesting
 from kgbuild.configuration import Configuration
 from kgbuild.errors import SourceError, UsageError, WorkspaceError
-from kgbuild.report import as_text
+from kgbuild.report import as_text, near_misses
 from kgbuild.sources import reader, recognise
 from kgbuild.workspace import COMMANDS, CONFIGURATION, Record, Stage, Workspace, now, write_whole
 
@@ -298,7 +298,8 @@ def _harmonise(workspace: Workspace, configuration: Configuration, progress: Pro
     tables, first = _ingest(workspace, configuration, progress)
     stage = _links_stage(workspace, configuration, tables)
     outcome = _run(workspace, stage, lambda folder: _build_links(workspace, configuration, folder, progress))
-    return tables, stage, [first, outcome]
+    notes = [] if outcome.ran else list(near_misses(outcome.record.facts))
+    return tables, stage, [first, replace(outcome, notes=notes)]
 
 
 def _run(workspace: Workspace, stage: Stage, build: Callable[[Path], dict[str, Any]], *, force: bool = False) -> Outcome:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["as_text"]
+__all__ = ["as_text", "near_misses"]
 
 _WIDTH = 120
 
@@ -73,7 +73,7 @@ def _links(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{vocabulary:20} " + " ".join(f"{counts.get(decision, 0):>9,}" for decision in ("curated", "accept", "review", "reject"))
     yield f"{facts['concepts']:,} concepts became {facts['harmonised_concepts']:,} harmonised ones, {facts['of_several_members']:,} of several members"
     yield from _decided(facts["decisions"], facts["ids_gone"])
-    yield from _contrast(facts["contrast"])
+    yield from near_misses(facts)
     figures = facts["figures"].get("as_is")
     if figures is None:
         yield "no curated mapping is held out: nothing to evaluate"
@@ -96,7 +96,9 @@ def _decided(decisions: Mapping[str, Any], ids_gone: int) -> Iterator[str]:
     yield from _first("    waits: ", decisions["waiting"])
 
 
-def _contrast(contrast: Mapping[str, Any]) -> Iterator[str]:
+def near_misses(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Say of the links' facts which near misses were merged or linked as exact: told with every build, run or not."""
+    contrast = facts["contrast"]
     yield (
         f"near misses: {contrast['pairs']} pairs, {contrast['loaded']} of them loaded and checked; "
         f"{len(contrast['merged'])} merged, {len(contrast['linked_exact'])} linked as exact"

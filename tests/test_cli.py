@@ -10,7 +10,22 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ["init", "ingest", "train", "harmonise", "populate", "query", "explain", "review", "export", "map", "score", "serve", "status", "demo"]
+COMMANDS = [
+    "init",
+    "ingest",
+    "train",
+    "harmonise",
+    "populate",
+    "query",
+    "explain",
+    "review",
+    "export",
+    "map",
+    "score",
+    "serve",
+    "status",
+    "demo",
+]
 
 
 def run(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -141,3 +156,31 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
         [sys.executable, "-c", f"import sys, kgbuild.cli; print(sorted({heavy} & set(sys.modules)))"], capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_two_concepts_are_explained_as_text_and_as_json(root: Path) -> None:
+    done = run("-w", root, "explain", "EFO:0001360", "icd10cm:E11")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("MONDO:0005148  type 2 diabetes mellitus")
+    found = json.loads(run("-w", root, "explain", "EFO:0001360", "icd10cm:E11", "--json").stdout)
+    assert found["left"]["forwarded"][0].startswith("EFO:0001360 is obsolete: read as MONDO:0005148")
+    assert run("-w", root, "explain", "EFO:0001360", "icd10cm:nothing").returncode == 2
+
+
+def test_what_needs_a_person_is_written_and_counted(root: Path, tmp_path: Path) -> None:
+    done = run("-w", root, "review", "--out", tmp_path / "r.tsv", "--page", tmp_path / "r.html", "--limit", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["written"], summary["waiting"] > 2) == (2, True)
+    assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_bad_row_of_decisions_ends_with_3_and_is_named(root: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.tsv"
+    mine.write_text(
+        "subject_id\tpredicate_id\tobject_id\tmapping_justification\nicd10cm:E11\tsame\tMONDO:1\tsemapv:ManualMappingCuration\n"
+    )
+    done = run("-w", root, "harmonise", "--decisions", mine)
+    assert done.returncode == 3
+    assert "mine.tsv, line 2: the predicate is none that decides\n  found: 'same'\n  expected: skos:exactMatch or" in done.stderr
+    assert not (root / "decisions.sssom.tsv").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kgbuild import tables
+from kgbuild import pipeline, tables
 from kgbuild.contrast import PAIRS, check
 from kgbuild.features import conflicts
 from kgbuild.vocabulary import normalise_name
@@ -75,3 +75,4 @@ def test_every_build_checks_them_and_none_is_merged(finished: Workspace) -> None
     assert record is not None
     assert record.facts["contrast"]["loaded"] >= 25
     assert (record.facts["contrast"]["merged"], record.facts["contrast"]["linked_exact"]) == ([], [])
+    assert "loaded and checked; 0 merged, 0 linked as exact" in pipeline.harmonise(finished)[-1].text()
