@@ -319,7 +319,7 @@ def _java_release(home: Path) -> int:
 
 
 def _java_command(version: str, home: Path) -> list[str]:
-    class_path = f"{home / 'conf'}:{assemble(version)}/*"
+    class_path = f"{home / 'plugins'}/*:{home / 'conf'}:{assemble(version)}/*"
     return [str(java_home(version) / "bin" / "java"), "-cp", class_path, f"-Dbasedir={home}", *_RELEASES[version][2]]
 
 
