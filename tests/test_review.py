@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,18 @@ def test_the_mouse_does_the_same_and_nothing_goes_out_before_a_decision(page: An
     page.locator(".candidate").nth(1).click()
     page.get_by_role("button", name="reject").click()
     assert page.locator(".candidate").nth(1).locator(".verdict").inner_text() == "rejected"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["review", "decisions"])
+def test_sssom_s_own_validator_passes_what_is_written(what: str, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"{what}.sssom.tsv"
+    if what == "review":
+        review.write_file(review.find(folder, folder)[0], path, tables_dir=folder, links_dir=folder)
+    else:
+        made = [("icd10cm:E11", "MONDO:2", "not"), ("text:a", decisions.NO_TERM, "exact"), ("icd10cm:E11", "EFO:1", "broad")]
+        decisions.write(path, [decisions.Decision(*one, mapping_date="2026-11-21", comment='a "note"') for one in made])
+    done = subprocess.run(
+        [sys.executable, "-c", "from sssom.cli import main; main()", "validate", str(path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
