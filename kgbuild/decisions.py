@@ -316,7 +316,9 @@ _PREFIXES = {
 # ---------------------------------------------------------------- onto what is loaded
 
 
-def apply(decisions: Iterable[Decision], concepts: pa.Table, xrefs: pa.Table, *, target: str = "efo") -> Applied:
+def apply(
+    decisions: Iterable[Decision], concepts: pa.Table, xrefs: pa.Table, *, target: str = "efo", also: Mapping[str, str] | None = None
+) -> Applied:
     """Read replaced ids by today's, turn decisions so that the term is the object, and set aside what is about nothing loaded.
 
     Where two decisions come to be about one pair, the one that was made on today's ids stands, else the later one.
@@ -326,10 +328,12 @@ def apply(decisions: Iterable[Decision], concepts: pa.Table, xrefs: pa.Table, *,
         concepts: Table `concepts`.
         xrefs: Table `xrefs`.
         target: The vocabulary whose terms are objects.
+        also: Id -> name of what is there beside the concepts, e.g. the texts of a person's own list.
     """
     import pandas as pd
 
     live, terms, names = _loaded(concepts, target)
+    names = {**(also or {}), **names}
     new_of = _replacements(xrefs, live)
     moved: set[tuple[str, str]] = set()
     placed: list[tuple[bool, Decision]] = []  # is it about today's ids?

@@ -467,14 +467,14 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     }
 
 
-def _decisions(workspace: Workspace, configuration: Configuration) -> Applied:
+def _decisions(workspace: Workspace, configuration: Configuration, also: Mapping[str, str] | None = None) -> Applied:
     """Read what people decided in this workspace, by the ids of the tables."""
     from kgbuild import decisions, tables
 
     path, tables_dir = workspace.root / decisions.FILE, workspace.folder("tables")
     said = decisions.read(path).decisions if path.exists() else ()
     concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "obsolete"])
-    return decisions.apply(said, concepts, tables.read(tables_dir, "xrefs"), target=configuration.harmonise.target)
+    return decisions.apply(said, concepts, tables.read(tables_dir, "xrefs"), target=configuration.harmonise.target, also=also)
 
 
 def _link_facts(links: pa.Table, groups: pa.Table, subjects: Subjects) -> dict[str, Any]:
@@ -641,6 +641,7 @@ def map_file(
         UsageError: The vocabulary is not one that is loaded.
     """
     from kgbuild import exports, links, tables
+    from kgbuild.vocabulary import text_id
 
     configuration = configurations.load(workspace.configuration_path)
     tables_dir, links_dir, settings = workspace.folder("tables"), workspace.folder("links"), configuration.harmonise
@@ -656,7 +657,7 @@ def map_file(
         codes=[curie for _, curie in listed],
         mappings=tables.read(tables_dir, "mappings").to_pandas(),
         xrefs=tables.read(tables_dir, "xrefs").to_pandas(),
-        decisions=_decisions(workspace, configuration).frame,
+        decisions=_decisions(workspace, configuration, also={curie or text_id(text): text for text, curie in listed}).frame,
         calibration=_read_calibration(links_dir),
         precision=settings.precision,
         top_k=top,

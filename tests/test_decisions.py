@@ -176,6 +176,11 @@ def test_a_decision_made_from_the_term_s_side_is_turned() -> None:
     assert applied(Decision("MONDO:0005148", "icd9cm:250.00", "broad"))[0] == [("icd9cm:250.00", "MONDO:0005148", "narrow")]
 
 
+def test_what_is_there_beside_the_concepts_can_be_decided_on() -> None:
+    found = apply([Decision("text:mine", "EFO:0001360", "exact")], CONCEPTS, XREFS, also={"text:mine": "sugar"})
+    assert (found.frame["object_id"].tolist(), found.waiting) == (["MONDO:0005148"], ())
+
+
 def test_what_is_about_nothing_loaded_waits_and_is_named() -> None:
     rows, facts = applied(Decision("icd10cm:E11", "MONDO:9", "exact"), Decision("icd10cm:E99", "MONDO:0005148", "exact"))
     assert (rows, facts["waiting"]) == ([], ["icd10cm:E11 -> MONDO:9", "icd10cm:E99 -> MONDO:0005148"])
