@@ -212,15 +212,12 @@ def check_ends(graph: GraphFiles) -> None:
     known = _one_column(ids.values())
     if pc.count_distinct(known).as_py() != len(known):
         raise StoreError(f"{_repeating(ids)} repeats an id, or another label has it", advice="Ids are unique over all labels.")
-    files = graph.edge_files().values()
-    ends = {(path, name): pc.unique(pq.read_table(path, columns=[name])[name]) for path in files for name in ("start_id", "end_id")}
-    met = _one_column(ends.values())
-    lost = met.filter(pc.invert(pc.is_in(met, value_set=known)))  # all at once: `known` is hashed anew at each call
-    for (path, _), column in ends.items() if len(lost) else ():
-        astray = column.filter(pc.is_in(column, value_set=lost))
-        if len(astray):
+    for path in graph.edge_files().values():  # file by file: millions of ends together would fill the memory
+        ends = _one_column(pc.unique(pq.read_table(path, columns=[name])[name]) for name in ("start_id", "end_id"))
+        lost = ends.filter(pc.invert(pc.is_in(ends, value_set=known)))
+        if len(lost):
             raise StoreError(
-                f"{path}: an edge ends at {astray[0].as_py()!r}, which is no node", advice="Every end of an edge is a row of nodes/."
+                f"{path}: an edge ends at {lost[0].as_py()!r}, which is no node", advice="Every end of an edge is a row of nodes/."
             )
 
 
