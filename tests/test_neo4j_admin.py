@@ -18,13 +18,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from neo4j_server import Neo4jServer
 
+from kgbuild import pipeline
 from kgbuild.errors import KgbuildError, StoreError, UsageError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
 from kgbuild.stores import GraphFiles, Loaded
 from kgbuild.stores.bolt import Address
 from kgbuild.stores.neo4j import Neo4jStore
-from kgbuild.stores.neo4j_admin import import_command, write_import
+from kgbuild.stores.neo4j_admin import VERSIONS, import_command, write_import
 from kgbuild.stores.neo4j_schema import content_hashes
+from kgbuild.workspace import Workspace
 
 Contents = tuple[dict[str, Any], dict[tuple[str, str], Any]]  # nodes, edges
 TYPES = {
@@ -294,6 +296,24 @@ def test_progress_is_told_by_label_and_ends_whole(tmp_path: Path) -> None:
     assert told == {name: (n, n) for name, n in (counts.nodes | counts.edges).items()}
 
 
+@pytest.mark.slow
+def test_a_workspace_exports_its_whole_graph_and_says_the_command(finished: Workspace, tmp_path: Path) -> None:
+    said = pipeline.export(finished, "neo4j-admin", tmp_path / "my import", neo4j_version="2026.08")
+    counts = GraphFiles(finished.folder("graph")).counts()
+    assert (said["nodes"], said["edges"]) == (sum(counts.nodes.values()), sum(counts.edges.values()))
+    assert said["command"].startswith(f"cd '{tmp_path}/my import' && neo4j-admin database import full neo4j --input-encoding=UTF-8 ")
+    assert "kgbuild_version" in (tmp_path / "my import" / "nodes" / "Build-header.csv").read_text()
+
+
+@pytest.mark.slow
+def test_the_command_for_the_oldest_version_serves_the_newest(neo4j_servers: Callable[[str], Neo4jServer], tmp_path: Path) -> None:
+    server = neo4j_servers(neo4j_server.VERSIONS[-1])
+    graph = write_nodes(tmp_path / "graph", "Drug", [{"id": "a", "synonyms": ["b;c", "d"]}])
+    import_graph(graph, tmp_path / "import", server, version=VERSIONS[0])
+    with Neo4jStore.connect(Address(server.uri, server.user, server.database, server.password)) as store:
+        assert store.query("MATCH (d:Drug) RETURN d.synonyms AS synonyms") == [{"synonyms": ["b;c", "d"]}]
+
+
 # what the importer makes of it, beside what the batches over Bolt make
 
 
@@ -328,9 +348,9 @@ def both_ways(
         return BothWays(graph, batches, imported, contents(store), loaded, indexes)
 
 
-def import_graph(graph: GraphFiles, folder: Path, server: Neo4jServer) -> None:
+def import_graph(graph: GraphFiles, folder: Path, server: Neo4jServer, *, version: str = "") -> None:
     """Write the import's folder, stop the server, run the script, and start it again."""
-    made = write_import(graph, folder, version=server.version, build=small_graph.BUILD)
+    made = write_import(graph, folder, version=version or server.version, build=small_graph.BUILD)
     server.stop()
     try:
         script = [made.folder / "import.sh", "--overwrite-destination=true"]
