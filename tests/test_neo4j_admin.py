@@ -241,6 +241,14 @@ def test_a_node_without_an_id_is_refused(tmp_path: Path) -> None:
         write_import(graph, tmp_path / "out", version="5.26", build={})
 
 
+def test_edges_without_ids_are_refused(tmp_path: Path) -> None:
+    graph = _small_graph(tmp_path / "graph")
+    path = graph.edge_files()["IS_A"]
+    pq.write_table(pq.read_table(path).drop_columns(["id"]), path)
+    with pytest.raises(StoreError, match="has no column id"):
+        write_import(graph, tmp_path / "out", version="5.26", build={})
+
+
 def test_an_edge_that_ends_nowhere_is_refused(tmp_path: Path) -> None:
     graph = _small_graph(tmp_path / "graph")
     graph.node_files()["Drug"].unlink()
@@ -272,8 +280,10 @@ def test_an_earlier_import_is_replaced_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out" / "edges").iterdir()) == []
 
 
-def test_another_folder_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["import.sh", "other.txt"])
+def test_another_folder_is_left_alone(tmp_path: Path, beside: str) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / beside).write_text("mine, too")
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds something else than an import"):
         write_import(write_nodes(tmp_path / "graph", "Drug", [{"id": "a"}]), tmp_path / "out", version="5.26", build={})

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgbuild.errors import StoreError, UsageError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
@@ -43,6 +43,9 @@ _TYPES = {
     "list<int>": "long[]",
     "list<float>": "double[]",  # what the driver makes of Python floats; float[] would be another value
 }
+_ENDS = (Property("start_id", "string", "start"), Property("end_id", "string", "end"))
+_FIELDS = {"nodes": {"id": "id:ID"}, "edges": {"start_id": ":START_ID", "end_id": ":END_ID"}}  # other columns: name:type
+_NEEDED = {"nodes": {"id"}, "edges": {"id", "start_id", "end_id"}}
 _OLDEST = (5, 26)
 # first version that knows it -> option; https://neo4j.com/docs/operations-manual/current/import/full-import/
 _OPTIONS: tuple[tuple[tuple[int, int], str], ...] = (
@@ -99,19 +102,14 @@ def write_import(
     check_names(graph)
     check_ends(graph)
     counts = graph.counts()
-    tell = progress or (lambda *_: None)
-    parts = [("nodes", label, path, counts.nodes[label]) for label, path in graph.node_files().items()]
-    parts += [("edges", type_, path, counts.edges[type_]) for type_, path in graph.edge_files().items()]
-    parts = [part for part in parts if part[3]]
+    parts = [_Part("nodes", label, path, counts.nodes[label]) for label, path in graph.node_files().items() if counts.nodes[label]]
+    parts += [_Part("edges", type_, path, counts.edges[type_]) for type_, path in graph.edge_files().items() if counts.edges[type_]]
+    labels, types = ([part.name for part in parts if part.kind == kind] for kind in ("nodes", "edges"))
+    command = import_command(labels, types, version=version, database=database)
     with write_whole(out) as aside:
-        for kind in ("nodes", "edges"):
-            (aside / kind).mkdir(parents=True)
-        with ThreadPoolExecutor(_WRITERS) as pool:  # Arrow works outside Python's lock
-            for _ in pool.map(lambda part: _write_part(aside, part, tell), sorted(parts, key=lambda part: -part[3])):
-                pass
+        _write_parts(aside, parts, progress or (lambda *_: None))
         digests = {name: file_hash(path) for name, path in (graph.node_files() | graph.edge_files()).items()}
         _write_build(aside / "nodes", build_node(build, counts, state="complete", digests=digests, vanished={}))
-        command = import_command([n for k, n, _, _ in parts if k == "nodes"], [n for k, n, _, _ in parts if k == "edges"], version=version, database=database)  # fmt: skip
         (aside / SCRIPT).write_text(_script(command, version), encoding="utf-8")
         (aside / SCRIPT).chmod(0o755)
         if out.exists():
@@ -152,7 +150,11 @@ def _refuse_odd_name(database: str) -> None:
 
 
 def _refuse_other_folders(out: Path) -> None:
-    if out.exists() and not (out / SCRIPT).is_file() and (not out.is_dir() or any(out.iterdir())):
+    """Raise where `out` holds what no import put there; the importer leaves its report beside our files."""
+    if not out.exists():
+        return
+    ours = {"nodes", "edges", SCRIPT}
+    if not out.is_dir() or any(path.name not in ours and "report" not in path.name for path in out.iterdir()):
         raise UsageError(f"{out} holds something else than an import", advice="Name another folder, or remove it.")
 
 
@@ -175,7 +177,25 @@ def _script(command: Sequence[str], version: str) -> str:
 # one file
 
 
-def _write_part(out: Path, part: tuple[str, str, Path, int], tell: Progress) -> None:
+class _Part(NamedTuple):
+    """A label or an edge type that has rows: `kind` is nodes or edges."""
+
+    kind: str
+    name: str
+    path: Path
+    rows: int
+
+
+def _write_parts(out: Path, parts: Sequence[_Part], tell: Progress) -> None:
+    for kind in ("nodes", "edges"):
+        (out / kind).mkdir(parents=True)
+    with ThreadPoolExecutor(_WRITERS) as pool:  # Arrow works outside Python's lock
+        largest_first = sorted(parts, key=lambda part: -part.rows)
+        for _ in pool.map(lambda part: _write_part(out, part, tell), largest_first):
+            pass  # the first error is raised here
+
+
+def _write_part(out: Path, part: _Part, tell: Progress) -> None:
     """Write <kind>/<name>-header.csv and <kind>/<name>.csv."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -185,6 +205,8 @@ def _write_part(out: Path, part: tuple[str, str, Path, int], tell: Progress) -> 
     types = {p.name: p.type for p in (*_ENDS, *properties)}
     file = pq.ParquetFile(path)
     columns = file.schema_arrow.names
+    if lacking := sorted(_NEEDED[kind] - set(columns)):
+        raise StoreError(f"{path} has no column {lacking[0]}", advice="Build the graph again: `kgbuild populate`.")
     fields = [_FIELDS[kind].get(column, f"{column}:{_TYPES[types[column]]}") for column in columns]
     _write_header(out / kind / f"{name}-header.csv", [*fields, f"{CONTENT_HASH}:long"])
 
@@ -197,11 +219,6 @@ def _write_part(out: Path, part: tuple[str, str, Path, int], tell: Progress) -> 
             tell(name, done, rows)
 
     _write_rows(out / kind / f"{name}.csv", blocks())
-
-
-_NEEDED = {"id", "start_id", "end_id"}
-_ENDS = (Property("start_id", "string", "start"), Property("end_id", "string", "end"))
-_FIELDS = {"nodes": {"id": "id:ID"}, "edges": {"start_id": ":START_ID", "end_id": ":END_ID"}}  # the rest is name:type
 
 
 def _write_header(path: Path, fields: Sequence[str]) -> None:
@@ -260,7 +277,7 @@ def _cells(column: pa.Array, type_: str, name: str, ids: pa.Array, where: object
 
     if column.type != _arrow(type_):
         raise StoreError(f"{where}: {name} is {column.type}, and the schema says {type_}", advice="Build the graph again: `kgbuild populate`.")  # fmt: skip
-    if name in _NEEDED and pc.any(pc.or_kleene(column.is_null(), pc.equal(column, ""))).as_py():
+    if name in _NEEDED["edges"] and pc.any(pc.or_kleene(column.is_null(), pc.equal(column, ""))).as_py():
         raise StoreError(f"{where}: a row has no {name}", advice="Build the graph again: `kgbuild populate`.")
     if not type_.startswith("list"):
         return _spelled(column) if type_ == "float" else column
