@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from neo4j_browser import BROWSER_FILES
 
 from kgbuild import exports, queries
 from kgbuild.schema import COMMON, EDGE_TYPES, NODE_LABELS, RELATIONS, SCHEMA_VERSION, SOURCE, EdgeType, Property
@@ -114,6 +118,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/graph.md": graph,
     "docs/queries.md": questions,
     "docs/cli.md": commands,
+    **BROWSER_FILES,
 }
 
 
