@@ -7,8 +7,8 @@ chunks, twice (once for the vectors, once more for the gradients), which gives t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,14 +101,20 @@ class TunedTexts:
                 f"mode is {settings.mode!r} and the encoder {encoder.spec.model!r} has no layers to train",
                 advice="Take a Hugging Face model or `minilm`, or the mode frozen.",
             )
-        self._encoder, self._settings, self._device, self._bf16 = encoder, settings, device, bf16
-        self.module = encoder.module_to_train().to(device)
-        _choose_layers(self.module, settings.last_layers)
-        _set_dropout(self.module, settings.lm_dropout)
+        self._encoder, self._settings, self._device = encoder, settings, device
+        self.exact = encoder.module_to_train().to(device)  # what the optimiser moves, in fp32
+        _choose_layers(self.exact, settings.last_layers)
+        _set_dropout(self.exact, settings.lm_dropout)
+        if device.type == "cpu" and hasattr(self.exact, "set_attn_implementation"):
+            # on names of ten tokens the fused kernel's backward takes a fifth of a step, plain products half of that
+            self.exact.set_attn_implementation("eager")
+        # what runs; a copy in bf16 wastes no time on casting and holds half the activations
+        self.module = copy.deepcopy(self.exact).to(torch.bfloat16) if bf16 else self.exact
         self.dimension = encoder.dimension
         self._starts, self._tokens = _flat(encoder.tokens(texts))
         self._lengths = np.diff(self._starts)
-        self.parameters = [p for p in self.module.parameters() if p.requires_grad]
+        self.parameters = [p for p in self.exact.parameters() if p.requires_grad]
+        self._running = [p for p in self.module.parameters() if p.requires_grad]
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": [p for p in self.parameters if p.ndim >= 2], "weight_decay": settings.lm_decay},
@@ -117,15 +123,19 @@ class TunedTexts:
             lr=settings.lm_rate,
             fused=True,
         )
+        self._words = self._looked_up = torch.empty(0)  # vectors of the batch's distinct tokens, and where their gradient goes on
         self._slack = PADDING_ON_GPU if device.type == "cuda" else 0.0
 
     def prepare(self, ids: Integers, step: int) -> None:
         """Read the texts; with `chunk_tokens` without a graph, and `backward` reads them again."""
         self._ids, self._step_number = ids, step
         self.module.train()
+        self._look_up(ids)
         if self._settings.chunk_tokens is None:
             self._read = self._encode(ids)
         else:
+            self._looked_up = self._words
+            self._words = self._words.detach().requires_grad_()
             with torch.no_grad():
                 self._read = self._encode(ids)
             self._read.requires_grad_()
@@ -146,17 +156,27 @@ class TunedTexts:
             return
         for rows, pooled in self._groups(self._ids):
             pooled.backward(self._read.grad[torch.from_numpy(rows).to(self._device)])  # type: ignore[no-untyped-call]
+        if self._looked_up.requires_grad and self._words.grad is not None:
+            self._looked_up.backward(self._words.grad)  # type: ignore[no-untyped-call]
 
     def step(self, processes: Processes) -> None:
         """Add the gradients of all processes up and move the weights."""
-        for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
+        for parameter, running in zip(self.parameters, self._running, strict=True):
+            parameter.grad = torch.zeros_like(parameter) if running.grad is None else running.grad.float()
         processes.add_up([p.grad for p in self.parameters if p.grad is not None])
         if self._settings.lm_clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self._settings.lm_clip)
         self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        for parameter, running in zip(self.parameters, self._running, strict=True):
+            parameter.grad = running.grad = None
+        self._refresh()
+
+    @torch.no_grad()
+    def _refresh(self) -> None:
+        """Let what runs be what the optimiser has moved."""
+        if self.module is not self.exact:
+            for parameter, running in zip(self.exact.parameters(), self.module.parameters(), strict=True):
+                running.copy_(parameter)
 
     def tensors(self) -> list[torch.Tensor]:
         """Give the weights that are trained."""
@@ -164,22 +184,31 @@ class TunedTexts:
 
     def state(self) -> dict[str, Any]:
         """Give weights and optimiser; dropout draws by step and chunk, so that there is no stream to keep."""
-        return {"module": self.module.state_dict(), "optimiser": self._optimiser.state_dict()}
+        return {"module": self.exact.state_dict(), "optimiser": self._optimiser.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over weights and optimiser."""
-        self.module.load_state_dict(state["module"])
+        self.exact.load_state_dict(state["module"])
         self._optimiser.load_state_dict(state["optimiser"])
+        self._refresh()
 
     def encoder(self) -> TransformerEncoder:
         """Give the trained model as an encoder."""
-        return self._encoder.with_module(self.module)
+        return self._encoder.with_module(self.exact)
 
     @torch.no_grad()
     def all_vectors(self, ids: Integers) -> torch.Tensor:
         """Give unit vectors of any texts as they are now, without a graph or dropout."""
         self.module.eval()
+        self._look_up(ids)
         return functional.normalize(self._encode(ids, limit=self._settings.chunk_tokens or 16384), dim=-1)
+
+    def _look_up(self, ids: Integers) -> None:
+        """Take the vectors of a batch's distinct tokens, once: each look-up's gradient is as large as the whole vocabulary."""
+        counts = self._lengths[ids]
+        places = np.repeat(self._starts[ids] - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))
+        self._distinct = np.unique(self._tokens[places])
+        self._words = self.module.get_input_embeddings()(torch.from_numpy(self._distinct.astype(np.int64)).to(self._device))
 
     def _encode(self, ids: Integers, *, limit: int | None = None) -> torch.Tensor:
         """Give pooled vectors in the order of `ids`."""
@@ -201,20 +230,16 @@ class TunedTexts:
         lengths = self._lengths[ids]
         longest = int(lengths.max())
         offsets = self._starts[ids][:, None] + np.minimum(np.arange(longest), lengths[:, None] - 1)
-        tokens = torch.from_numpy(self._tokens[offsets].astype(np.int64)).to(self._device)
+        words = self._words[torch.from_numpy(np.searchsorted(self._distinct, self._tokens[offsets])).to(self._device)]
         mask = None
         if (lengths < longest).any():
             mask = torch.from_numpy(np.arange(longest) < lengths[:, None]).to(self._device)
-        with self._autocast():
-            hidden: torch.Tensor = self.module(input_ids=tokens, attention_mask=mask).last_hidden_state
+        hidden: torch.Tensor = self.module(inputs_embeds=words, attention_mask=mask).last_hidden_state
         if self._encoder.spec.pooling == "cls":
             return hidden[:, 0].float()
         if mask is None:
             return hidden.float().mean(dim=1)
         return (hidden.float() * mask.unsqueeze(2)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def _length_groups(lengths: Integers, *, slack: float, limit: int | None) -> Iterator[Integers]:

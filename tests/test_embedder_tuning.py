@@ -23,12 +23,12 @@ def bert(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return open_encoder(EncoderSpec(str(write_tiny_bert(tmp_path_factory.mktemp("bert"))), request.param, "fp32", 32))
 
 
-def tuned(bert: TextEncoder, **changes: Any) -> Any:
+def tuned(bert: TextEncoder, *, bf16: bool = False, **changes: Any) -> Any:
     import torch
 
     from embedder.language_model import TunedTexts
 
-    return TunedTexts(bert, DATA.texts, replace(TUNED, **changes), device=torch.device("cpu"), bf16=False)
+    return TunedTexts(bert, DATA.texts, replace(TUNED, **changes), device=torch.device("cpu"), bf16=bf16)
 
 
 def gradients(texts: Any) -> dict[str, np.ndarray]:
@@ -38,7 +38,7 @@ def gradients(texts: Any) -> dict[str, np.ndarray]:
     vectors = texts.vectors(ids)
     ((vectors[0] * vectors[1]).sum() - (vectors[0] @ vectors[2:].T).logsumexp(0)).backward()
     texts.backward()
-    return {name: p.grad.numpy().copy() for name, p in texts.module.named_parameters() if p.grad is not None}
+    return {name: p.grad.float().numpy().copy() for name, p in texts.module.named_parameters() if p.grad is not None}
 
 
 def assert_alike(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
@@ -65,6 +65,25 @@ def test_texts_grouped_by_length_give_the_gradients_of_one_padded_batch(bert: Te
     grouped, padded = tuned(bert), tuned(bert)
     padded._slack = 0.99  # one group, with padding and a mask, as on a GPU with less of it
     assert_alike(gradients(grouped), gradients(padded))
+
+
+@pytest.mark.parametrize("chunk_tokens", [None, 24])
+def test_bfloat16_gives_nearly_the_gradients_of_fp32(bert: TextEncoder, chunk_tokens: int | None) -> None:
+    mean = open_encoder(replace(bert.spec, pooling="mean"))  # first tokens of a random model are all alike: their differences are noise
+    exact, rounded = gradients(tuned(mean)), gradients(tuned(mean, bf16=True, chunk_tokens=chunk_tokens))
+    one, other = (np.concatenate([found[name].ravel() for name in exact]) for found in (exact, rounded))
+    assert float(one @ other / np.sqrt((one @ one) * (other @ other))) > 0.99
+
+
+def test_in_bfloat16_small_steps_are_not_lost(bert: TextEncoder) -> None:
+    from embedder.processes import Processes
+
+    texts = tuned(bert, bf16=True, lm_rate=1e-6)
+    before = texts.exact.encoder.layer[0].output.dense.weight.detach().clone()
+    gradients(texts)
+    texts.step(Processes())
+    moved = (texts.exact.encoder.layer[0].output.dense.weight.detach() - before).abs()
+    assert 1e-7 < float(moved.max()) < 2e-6  # bfloat16 alone would round a step of a millionth away
 
 
 def test_all_of_the_model_is_trained_or_the_last_layers(bert: TextEncoder) -> None:
