@@ -135,20 +135,31 @@ def ingest(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> No
 @app.command()
 def train(
     workspace: WorkspaceOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Train again although nothing changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train again although nothing changed, or from the beginning.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a training was killed, or was out of time.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would take: sizes, steps, memory, time.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn one space for SNPs and biomedical text; brings the tables up to date first.
 
-    Prints the AUC of held-out SNP-trait pairs beside that of counting how popular a trait is.
+    Prints the AUC of held-out SNP-trait pairs beside that of counting how popular a trait is. Checkpoints are kept in the
+    workspace until the model is whole, so a run that is killed loses minutes at most.
 
-    Example: kgbuild train -w my-graph
+    Example: kgbuild train -w my-graph --resume
     """
     from kgbuild import pipeline
 
     with reporter() as progress:
-        outcomes = pipeline.train(_open(workspace), progress=progress, force=force)
-    _show(outcomes, as_json)
+        if dry_run:
+            estimate = pipeline.estimate_training(_open(workspace), progress=progress)
+        else:
+            outcomes = pipeline.train(_open(workspace), progress=progress, force=force, resume=resume)
+    if not dry_run:
+        _show(outcomes, as_json)
+    elif as_json:
+        _print_json(estimate.as_dict())
+    else:
+        typer.echo(estimate.text())
 
 
 @app.command()

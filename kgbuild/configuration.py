@@ -58,8 +58,12 @@ class TrainSection(_Section):
 
     method: Literal["generel", "centroid"] = "generel"
     preset: Literal["default", "paper"] = "default"
+    mode: str = Field(default="frozen", pattern=r"^(frozen|full|last-[1-9]\d*)$")  # what of the language model is trained
     epochs: int | None = Field(default=None, ge=1)
     batch: int | None = Field(default=None, ge=8)
+    chunk_tokens: int | None = Field(default=None, ge=1)  # of a batch that are read at a time where the language model is trained
+    development: float | None = Field(default=None, ge=0, lt=0.5)  # share of loci kept for a figure after each epoch
+    patience: int | None = Field(default=None, ge=1)  # epochs without a better figure
     max_seconds: float | None = Field(default=None, gt=0)
     seed: int = 0
     held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
@@ -167,12 +171,16 @@ precision = "auto"      # auto: bf16 where a probe finds it faster and equal (co
 max_length = 64         # tokens of a name
 
 [train]
-# method = "generel"    text encoder frozen, heads and SNP table trained (needs torch)
+# method = "generel"    heads and SNP table trained (needs torch)
 #          "centroid"   no training: a SNP is the weighted mean of its traits
 method = {method}
 preset = "default"      # or "paper": the settings of Yuan et al. 2025
+mode = "frozen"         # the text encoder stays as it is; "full": it is trained too (hours on a CPU); "last-2": its last two layers
 # epochs = 5            # uncomment to overrule the preset
-# max_seconds = 3600    # stop cleanly after this long
+# max_seconds = 3600    # stop cleanly after this long; `kgbuild train --resume` goes on
+# development = 0.05    # share of loci kept for a figure after each epoch, so that
+# patience = 2          # training stops after so many epochs without a better one
+# chunk_tokens = 2048   # with mode "full": read a batch so many tokens at a time, where memory is short
 seed = 0
 held_out = 0.1          # share of loci whose SNP-trait pairs are kept for evaluation
 

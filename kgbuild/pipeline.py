@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,13 +27,15 @@ from kgbuild.workspace import COMMANDS, CONFIGURATION, Record, Stage, Workspace,
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
-    from embedder import Model, TextEncoder, TrainingData
+    from embedder import Estimate, Model, TextEncoder, TrainingData, TrainingSettings
     from kgbuild.calibration import Calibration
     from kgbuild.decisions import Applied
     from kgbuild.explanations import Explanation
     from kgbuild.features import Subjects
+    from kgbuild.pairs import Pairs
     from kgbuild.stores import GraphReader, Loaded
     from kgbuild.stores.neo4j import Neo4jStore
     from kgbuild.stores.verification import Verification
@@ -41,6 +44,7 @@ __all__ = [
     "Initialised",
     "Outcome",
     "State",
+    "estimate_training",
     "explain",
     "export",
     "harmonise",
@@ -57,6 +61,8 @@ __all__ = [
     "train",
     "verify",
 ]
+
+TRAINING, METRICS = "training", "metrics.jsonl"  # where checkpoints lie until the model is whole, and what training reports
 
 Progress = Callable[[str, int, int], None]
 Ask = Callable[[str], str]  # question -> what a person types, unseen
@@ -217,13 +223,55 @@ def ingest(workspace: Workspace, *, progress: Progress | None = None) -> list[Ou
         return [_ingest(workspace, configuration, progress)[1]]
 
 
-def train(workspace: Workspace, *, progress: Progress | None = None, force: bool = False) -> list[Outcome]:
-    """Bring the tables up to date, then train."""
+def train(workspace: Workspace, *, progress: Progress | None = None, force: bool = False, resume: bool = False) -> list[Outcome]:
+    """Bring the tables up to date, then train; `resume` goes on from the checkpoint of a run that was killed or out of time.
+
+    Raises:
+        CheckpointError: There is nothing to resume, or it was another training.
+    """
     configuration = configurations.load(workspace.configuration_path)
     with workspace.lock():
         tables, first = _ingest(workspace, configuration, progress)
         stage = _model_stage(configuration, tables)
-        return [first, _run(workspace, stage, lambda folder: _build_model(workspace, configuration, folder, progress), force=force)]
+        if resume and configuration.train.method != "generel":
+            raise UsageError(f"the method {configuration.train.method!r} does not train, so there is nothing to resume")
+        running = workspace.root / TRAINING
+        if not (force or resume) and workspace.why_stale(stage):
+            _keep_unfinished(workspace, running)
+        outcome = _run(
+            workspace, stage, lambda folder: _build_model(workspace, configuration, folder, resume, progress), force=force or resume
+        )
+        if outcome.record.facts.get("stopped") == "time":
+            return [first, replace(outcome, notes=["out of time: the model is what there was; `kgbuild train --resume` goes on"])]
+        shutil.rmtree(running, ignore_errors=True)
+        return [first, outcome]
+
+
+def _keep_unfinished(workspace: Workspace, running: Path) -> None:
+    """Refuse to overwrite what a killed training had reached; one that was out of time has given its model."""
+    record = workspace.record("model")
+    killed = any(running.glob("last.checkpoint")) and not (record and record.facts.get("stopped") == "time")
+    if killed:
+        raise UsageError(
+            f"{running} holds a training that was killed", advice="Go on with `kgbuild train --resume`, or begin again with --force."
+        )
+
+
+def estimate_training(workspace: Workspace, *, progress: Progress | None = None) -> Estimate:
+    """Bring the tables up to date, and say what `train` would take: sizes, steps, memory, time; nothing is trained.
+
+    Raises:
+        UsageError: The method is one that does not train.
+    """
+    import embedder
+
+    configuration = configurations.load(workspace.configuration_path)
+    if configuration.train.method != "generel":
+        raise UsageError(f"the method {configuration.train.method!r} does not train", advice='Set method = "generel" under [train].')
+    with workspace.lock():
+        _ingest(workspace, configuration, progress)
+        data = _training_data(workspace, configuration)[0].data
+        return embedder.estimate(data, _settings(configuration), encoder=_encoder(workspace, configuration))
 
 
 def harmonise(workspace: Workspace, *, decisions: Sequence[Path] = (), progress: Progress | None = None) -> list[Outcome]:
@@ -336,10 +384,14 @@ class _Space:
     def __init__(self, workspace: Workspace, configuration: Configuration, progress: Progress | None, *, trained: bool) -> None:
         from kgbuild.vectors import VectorCache
 
-        self.encoder = _encoder(workspace, configuration)
+        self.model = _load_model(workspace) if trained and workspace.record("model") else None
+        # a language model that was trained too lies in the model's folder and reads its texts
+        tuned = self.model is not None and self.model.tuned
+        self.encoder = self.model.open_encoder() if self.model is not None and tuned else _encoder(workspace, configuration)
+        if self.model is not None:
+            _check_encoder(self.model, self.encoder)
         self._cache = VectorCache(workspace.cache_dir)
         self._progress = progress
-        self.model = _load_model(workspace, self.encoder) if trained and workspace.record("model") else None
 
     def raw(self, texts: list[str]) -> np.ndarray:
         """Give the encoder's vectors, unit length."""
@@ -354,63 +406,108 @@ class _Space:
         return raw if self.model is None else self.model.text_vectors(raw, texts)
 
 
-def _load_model(workspace: Workspace, encoder: TextEncoder) -> Model:
+def _load_model(workspace: Workspace) -> Model:
     from embedder import Model
+
+    return Model.load(workspace.folder("model"))
+
+
+def _check_encoder(model: Model, encoder: TextEncoder) -> None:
     from kgbuild.errors import ModelError
 
-    model = Model.load(workspace.folder("model"))
     if model.encoder_key != encoder.key:
         raise ModelError(
             f"the model was trained on {model.encoder_spec}, the configuration now says {encoder.spec}",
             advice="Run `kgbuild train`, or set [encoder] back.",
         )
-    return model
 
 
 # ---------------------------------------------------------------- what the stages do
 
 
-def _build_model(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import pairs, scoring, splits, tables
+def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[Pairs, pd.DataFrame, pd.DataFrame]:
+    """Split off what is kept for evaluation, and build the pairs of the rest."""
+    from kgbuild import pairs, splits, tables
 
     tables_dir = workspace.folder("tables")
     snp_traits = splits.split_snp_traits(
         tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=configuration.train.held_out
     )
     mappings = splits.split_mappings(tables.read(tables_dir, "mappings"))
+    return pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings), snp_traits, mappings
+
+
+def _build_model(
+    workspace: Workspace, configuration: Configuration, folder: Path, resume: bool, progress: Progress | None
+) -> dict[str, Any]:
+    from embedder.card import write_card
+    from kgbuild import scoring, splits, tables
+
+    tables_dir = workspace.folder("tables")
+    made, snp_traits, mappings = _training_data(workspace, configuration)
     hashes = {
         name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))
     }
-    made = pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings)
     space = _Space(workspace, configuration, progress, trained=False)
-    model = _trained(
-        made.data, space, configuration, folder, {"splits": hashes, "counts": made.counts, "tables": tables_dir.name}, progress
-    )
+    used = ("source", "kind", "version", "sha256", "licence")
+    sources = [{key: row[key] for key in used} for row in tables.read(tables_dir, "sources").to_pylist()]
+    description = {"sources": sources, "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
+    model = _trained(made.data, space, configuration, workspace.root / TRAINING, description, resume, progress)
     model.save(folder)
+    if (workspace.root / TRAINING / METRICS).exists():
+        shutil.copyfile(workspace.root / TRAINING / METRICS, folder / METRICS)
+    space.encoder = model.open_encoder()
     evidence = scoring.Evidence.of(made.data)
     evidence.save(folder)
     ranking = scoring.fit_ranking(scoring.Scorer(model, space.raw, evidence=evidence), snp_traits, tables_dir)
     ranking.save(folder)
     figures = scoring.evaluate_snp_traits(scoring.Scorer(model, space.raw, evidence=evidence, ranking=ranking), snp_traits, tables_dir)
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
-    encoder = f"{space.encoder.spec.model}, {space.encoder.spec.precision}"
-    return {"method": model.method, "encoder": encoder, "pairs": made.data.n_pairs, "snps": len(model.snp_ids), "figures": figures}
+    described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    write_card(folder, {**described, "figures": figures}, snps=len(model.snp_ids))
+    encoder = f"{space.encoder.spec.model}, {space.encoder.spec.precision}" + (", trained too" if model.tuned else "")
+    stopped = {"stopped": model.description["stopped"]} if "stopped" in model.description else {}
+    facts = {"method": model.method, "encoder": encoder, "pairs": made.data.n_pairs, "snps": len(model.snp_ids)}
+    return {**facts, **stopped, "figures": figures}
 
 
 def _trained(
-    data: TrainingData, space: _Space, configuration: Configuration, folder: Path, description: dict[str, Any], progress: Progress | None
+    data: TrainingData,
+    space: _Space,
+    configuration: Configuration,
+    running: Path,
+    description: dict[str, Any],
+    resume: bool,
+    progress: Progress | None,
 ) -> Model:
+    """Train, or place SNPs without training; `running` holds checkpoints until the model is whole, also when the process is killed."""
     import embedder
 
-    vectors = space.raw(list(data.texts))
-    wanted = configuration.train
-    if wanted.method == "centroid":
-        return embedder.centroid_model(data, vectors, encoder=space.encoder, description=description)
-    changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
-    settings = replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
+    settings = _settings(configuration)
+    if configuration.train.method == "centroid":
+        return embedder.centroid_model(data, space.raw(list(data.texts)), encoder=space.encoder, description=description)
+    reads = settings.mode == "frozen" or settings.warm_start
     return embedder.train(
-        data, vectors, settings, encoder=space.encoder, metrics_path=folder / "metrics.jsonl", progress=progress, description=description
+        data,
+        space.raw(list(data.texts)) if reads else None,
+        settings,
+        encoder=space.encoder,
+        checkpoints=running,
+        resume=resume,
+        metrics_path=running / METRICS,
+        progress=progress,
+        description=description,
     )
+
+
+def _settings(configuration: Configuration) -> TrainingSettings:
+    """Give the preset with what the configuration overrules."""
+    import embedder
+
+    wanted = configuration.train
+    changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
+    changes |= {"mode": wanted.mode, "chunk_tokens": wanted.chunk_tokens, "development": wanted.development, "patience": wanted.patience}
+    return replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""The stage `train` with a method that trains: killed and resumed, out of time, estimated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder import CheckpointError, Model
+from kgbuild import pipeline
+from kgbuild.errors import UsageError
+from kgbuild.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from kgbuild import pipeline
+from kgbuild.workspace import Workspace
+def watch(what, done, total):
+    if what.startswith("train") and done > total / 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+pipeline.train(Workspace.open(Path(sys.argv[1])), progress=watch)
+"""
+
+
+@pytest.fixture
+def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
+    """The tiny workspace with its tables, told to train."""
+    root = tmp_path / "ws"
+    shutil.copytree(finished.root, root)
+    text = (root / "kgbuild.toml").read_text()
+    (root / "kgbuild.toml").write_text(text.replace('method = "centroid"', 'method = "generel"\nepochs = 4'))
+    return Workspace.open(root)
+
+
+def configure(workspace: Workspace, line: str) -> None:
+    path = workspace.configuration_path
+    path.write_text(path.read_text().replace("epochs = 4", f"epochs = 4\n{line}"))
+
+
+def test_a_killed_training_is_not_overwritten_unasked_and_resumed_gives_the_same_model(workspace: Workspace, tmp_path: Path) -> None:
+    other = Workspace.open(Path(shutil.copytree(workspace.root, tmp_path / "other")))
+    pipeline.train(other)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(workspace.root)], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    with pytest.raises(UsageError, match="holds a training that was killed"):
+        pipeline.train(workspace)
+    assert pipeline.train(workspace, resume=True)[-1].ran
+    one, whole = Model.load(workspace.folder("model")), Model.load(other.folder("model"))
+    assert np.array_equal(one.snp_vectors, whole.snp_vectors)
+    assert not (workspace.root / "training").exists()
+    assert (workspace.folder("model") / "metrics.jsonl").exists()
+    with pytest.raises(CheckpointError, match="there is nothing to resume"):
+        pipeline.train(workspace, resume=True)
+
+
+def test_a_training_out_of_time_gives_a_model_and_says_how_to_go_on(workspace: Workspace) -> None:
+    configure(workspace, "max_seconds = 0.001")
+    outcome = pipeline.train(workspace)[-1]
+    assert outcome.notes == ["out of time: the model is what there was; `kgbuild train --resume` goes on"]
+    assert Model.load(workspace.folder("model")).description["finished"] is False
+    assert (workspace.root / "training" / "last.checkpoint").exists()
+    path = workspace.configuration_path
+    path.write_text(path.read_text().replace("max_seconds = 0.001\n", ""))
+    assert pipeline.train(workspace, resume=True)[-1].notes == []
+
+
+def test_an_estimate_trains_nothing(workspace: Workspace) -> None:
+    before = sorted(path.name for path in workspace.root.iterdir())
+    found = pipeline.estimate_training(workspace)
+    assert found.pairs["gwas"] > 100
+    assert sorted(path.name for path in workspace.root.iterdir()) == before
+
+
+def test_the_card_names_data_licences_and_figures(workspace: Workspace) -> None:
+    pipeline.train(workspace)
+    card = (workspace.folder("model") / "README.md").read_text()
+    described = json.loads((workspace.folder("model") / "model.json").read_text())
+    assert described["sources"][0]["sha256"] in card
+    assert "## How well it does" in card
+    assert described["sources"][0]["licence"] in card
+
+
+def test_a_method_that_does_not_train_has_nothing_to_resume_or_estimate(finished: Workspace) -> None:
+    for ask in (lambda: pipeline.train(finished, resume=True), lambda: pipeline.estimate_training(finished)):
+        with pytest.raises(UsageError, match="the method 'centroid' does not train"):
+            ask()
