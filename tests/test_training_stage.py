@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import signal
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_training import write_tiny_bert
 
-from embedder import CheckpointError, Model
+from embedder import CheckpointError, Encoder, Model
 from kgbuild import pipeline
 from kgbuild.errors import UsageError
 from kgbuild.workspace import Workspace
@@ -93,3 +95,24 @@ def test_a_method_that_does_not_train_has_nothing_to_resume_or_estimate(finished
     for ask in (lambda: pipeline.train(finished, resume=True), lambda: pipeline.estimate_training(finished)):
         with pytest.raises(UsageError, match="the method 'centroid' does not train"):
             ask()
+
+
+def test_a_language_model_that_was_trained_reads_the_texts_afterwards(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    write_tiny_bert(tmp_path / "bert")
+    path = workspace.configuration_path
+    text = (
+        path.read_text().replace('model = "hashed"', f'model = "{tmp_path / "bert"}"').replace("epochs = 4", 'epochs = 1\nmode = "last-1"')
+    )
+    path.write_text(text.replace("[harmonise]\n", '[harmonise]\nspace = "model"\n'))
+    assert pipeline.train(workspace)[-1].record.facts["encoder"].endswith(", trained too")
+    model = Model.load(workspace.folder("model"))
+    assert (workspace.root / "cache" / model.encoder_key).is_dir()
+    assert pipeline.harmonise(workspace)[-1].ran
+    pairs, scored = tmp_path / "pairs.tsv", tmp_path / "scored.tsv"
+    pairs.write_text(f"left\tright\nasthma\t{model.snp_ids[0]}\n")
+    pipeline.score(workspace, pairs, scored)
+    space = Encoder(model)
+    cosine = float(space.similarity(["asthma"], space.encode_variants(model.snp_ids[:1]))[0, 0])
+    rows = list(csv.DictReader(scored.open(), delimiter="\t"))
+    assert float(rows[0]["similarity"]) == pytest.approx(cosine, abs=1e-3)
