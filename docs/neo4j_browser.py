@@ -163,12 +163,12 @@ def _picture(query: Query) -> list[str]:
 
 
 def _parameters() -> str:
-    return "\n".join(f":param {name} => '{value}'" for name, (value, _) in EXAMPLE.items())
+    values = ", ".join(f"{name}: '{value}'" for name, (value, _) in EXAMPLE.items())
+    return f":params {{{values}}}"
 
 
 def _slide(title: str, about: str, *commands: str) -> str:
-    lines = [line for command in commands for line in (command.splitlines() if command.startswith(":param") else [command])]
-    boxes = "\n".join(f'<pre class="pre-scrollable code runnable">{html.escape(line, quote=False)}</pre>' for line in lines)
+    boxes = "\n".join(f'<pre class="pre-scrollable code runnable">{html.escape(command, quote=False)}</pre>' for command in commands)
     return (
         f'<slide class="row-fluid">\n<div class="col-sm-3"><h3>{html.escape(title)}</h3></div>\n'
         f'<div class="col-sm-9"><p>{_code(html.escape(about))}</p>\n{boxes}\n</div>\n</slide>'
@@ -209,8 +209,8 @@ def _outline(colour: str) -> dict[str, str]:
     return {"border-color": border, "text-color-internal": "#1F2937" if light else "#FFFFFF"}
 
 
-_GUIDE_START = """The values below belong to the packaged demo's graph; click each box, then the play button or Ctrl+Enter. The last box gives
-every label its colour, size and caption."""
+_GUIDE_START = """A click on a box puts it into the editor, Ctrl+Enter runs it; the pin at the top right keeps this guide in sight. The first box says
+where to start, in the packaged demo's graph. The second gives every label its colour, size and caption."""
 
 _GUIDE_END = """Look for another trait, copy the id of its concept into :param concept, and walk again. On the command line, `kgbuild query
 variants-of-trait --trait asthma` asks the same with narrower terms and proxies included."""
@@ -226,7 +226,7 @@ _PAGE_START = f"""`kgbuild populate --to neo4j://localhost:7687` loads the graph
   star). Or let it guide you: `python cypher/browser/serve.py`, then `:play http://localhost:{PORT}/guide.html` in the Browser.
 - The one of the calendar releases: Saved Cypher, Import, `cypher/browser/saved-queries.csv`. Its colours are set by clicking on a label.
 
-**Parameters.** The queries start from these; type them into the Browser, with your own values later:"""
+**Parameters.** The queries start from these; paste them into the Browser, with your own values later:"""
 
 _PAGE_WALK = "In the pictures, orange is one harmonised concept and the paler shades are what became part of it: terms, codes, texts. Variants are teal, genes blue, drugs purple."
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import neo4j_browser_page
 import neo4j_server
 import pytest
 from filelock import FileLock
@@ -51,12 +52,15 @@ def root(finished: Workspace) -> Path:
 
 # --- Neo4j: real servers, where this machine can run them --------------------------------------------------------------
 
-_NO_SERVER = "needs a Neo4j server: "
+_NO_SERVER = "needs Neo4j: "
 
 
 def require_neo4j(version: str) -> None:
     """Skip the test where a version cannot run here; with KGBUILD_REQUIRE_NEO4J=1 (continuous integration) fail."""
-    reason = neo4j_server.missing(version)
+    _skip_or_fail(neo4j_server.missing(version))
+
+
+def _skip_or_fail(reason: str | None) -> None:
     if reason and os.environ.get("KGBUILD_REQUIRE_NEO4J") == "1":
         pytest.fail(f"KGBUILD_REQUIRE_NEO4J is set, but {reason}", pytrace=False)
     if reason:
@@ -94,12 +98,20 @@ def neo4j_version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def chromium() -> str:
+    """Name the Chromium that Neo4j Browser is opened in; skipped or failed like a server that is missing."""
+    found = neo4j_browser_page.chromium()
+    _skip_or_fail(None if found else "no Chromium to open Neo4j Browser in. On Debian: apt install chromium")
+    return str(found)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say plainly that tests against Neo4j did not run, and why: a skip is easily overlooked."""
     reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
     ours = [reason.removeprefix("Skipped: ").removeprefix(_NO_SERVER) for reason in reasons if _NO_SERVER in reason]
     if ours:
         terminalreporter.section("Neo4j", yellow=True)
-        terminalreporter.line(f"{len(ours)} tests against a real Neo4j server were SKIPPED on this machine:")
+        terminalreporter.line(f"{len(ours)} tests against a real Neo4j were SKIPPED on this machine:")
         for reason in sorted(set(ours)):
             terminalreporter.line(f"  {reason}")
