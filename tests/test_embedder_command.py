@@ -57,3 +57,13 @@ def test_an_estimate_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     little_data().save(tmp_path)
     assert main(["estimate", str(tmp_path), "--encoder", "hashed"]) == 0
     assert "steps      8" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_page_on_training_says_what_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import doctest
+
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parent.parent / "docs" / "training.md"
+    found = doctest.testfile(str(page), module_relative=False, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert (found.failed, found.attempted > 10) == (0, True)

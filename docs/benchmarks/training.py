@@ -176,7 +176,7 @@ def gpu(shape: str, steps: int) -> dict[str, float]:
     # two operations a weight and token forwards, four backwards; the word vectors are looked up, not multiplied
     in_layers = sum(weights.numel() for weights in encoder.module_to_train().encoder.parameters())
     flops = 6 * in_layers * tokens_per_pair * found["per_second"]
-    name = torch.cuda.get_device_name()
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     peak = next((value for key, value in MATRIX_PEAK.items() if key in name), float("nan"))
     return {**found, "share_of_peak": flops / peak, "paper_minutes": PAPER_PAIRS * PAPER_EPOCHS / found["per_second"] / 60}
 
