@@ -30,7 +30,7 @@ from filelock import FileLock
 __all__ = ["VERSIONS", "Neo4jServer", "ServerMissing", "certificate", "make", "missing", "running"]
 
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache" / "neo4j"
+CACHE = Path(os.environ.get("KGBUILD_NEO4J_CACHE") or ROOT / ".cache" / "neo4j")
 POM = Path(__file__).resolve().parent / "neo4j_server" / "pom.xml"
 
 # version -> its main class, the Java releases it runs on, and flags that Java needs

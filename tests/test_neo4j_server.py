@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import neo4j_server
@@ -61,3 +65,23 @@ def test_tls_connects_those_who_know_the_authority_and_no_others(
 def test_a_server_that_ends_as_it_starts_says_why(neo4j_version: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"no\.such\.setting"), running(neo4j_version, tmp_path, settings=["no.such.setting=1"]):
         pass
+
+
+def _without_maven(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a test of this file where nothing can be assembled."""
+    test = f"{__file__}::test_a_server_that_ends_as_it_starts_says_why"
+    hidden = {"KGBUILD_NEO4J_CACHE": str(tmp_path), "PATH": "", "KGBUILD_REQUIRE_NEO4J": ""}
+    return subprocess.run([sys.executable, "-m", "pytest", test], env=os.environ | hidden | environment, capture_output=True, text=True)
+
+
+def test_without_maven_it_is_said_that_tests_were_skipped_and_what_to_install(tmp_path: Path) -> None:
+    done = _without_maven(tmp_path)
+    assert done.returncode == 0
+    assert "2 skipped" in done.stdout
+    assert re.search(r"2 tests against a real Neo4j were SKIPPED on this machine:\n  no (Maven|Java) ", done.stdout)
+
+
+def test_without_maven_continuous_integration_fails(tmp_path: Path) -> None:
+    done = _without_maven(tmp_path, KGBUILD_REQUIRE_NEO4J="1")
+    assert done.returncode == 1
+    assert "KGBUILD_REQUIRE_NEO4J is set, but no" in done.stdout
