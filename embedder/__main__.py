@@ -28,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = _settings(options.preset, options.set)
-        data, encoder = TrainingData.load(options.data), open_encoder(EncoderSpec(options.encoder, options.pooling))
+        data, spec = TrainingData.load(options.data), EncoderSpec(options.encoder, options.pooling)
         if options.command == "estimate":
-            print(estimate(data, settings, encoder=encoder).text())
+            print(estimate(data, settings, encoder=open_encoder(spec)).text())
             return 0
         run = options.model.with_name(options.model.name + ".run")
-        with joined() as processes:
+        with joined() as processes:  # before anything is put on a GPU: each process has its own
+            encoder = open_encoder(spec)
             model = train(
                 data,
                 None,

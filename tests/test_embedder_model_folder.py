@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_training import write_tiny_bert
 
-from embedder import ArtifactError, HashedNgramEncoder, Model, Task, TrainingData, centroid_model, unit_rows
+from embedder import ArtifactError, EncoderSpec, HashedNgramEncoder, Model, Task, TrainingData, centroid_model, open_encoder, unit_rows
 
 ENCODER = HashedNgramEncoder(64)
 
@@ -110,3 +112,48 @@ def test_the_centroid_method_and_reading_a_model_load_no_torch(tmp_path: Path) -
     centroid().save(tmp_path)
     code = f"import sys, pathlib, embedder; embedder.centroid_model; embedder.Model.load(pathlib.Path({str(tmp_path)!r})); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def rewritten(folder: Path, **changes: object) -> None:
+    """Change model.json, with hashes that fit the files as they are now."""
+    document = json.loads((folder / "model.json").read_text())
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in document["files"]}
+    (folder / "model.json").write_text(json.dumps({**document, "files": hashes, **changes}))
+
+
+def test_a_vocabulary_that_disagrees_with_the_table_is_refused(tmp_path: Path) -> None:
+    centroid().save(tmp_path)
+    with (tmp_path / "snps.txt").open("a") as handle:
+        handle.write("dbsnp:rs9\n")
+    rewritten(tmp_path)
+    with pytest.raises(ArtifactError, match=r"4 SNPs have vectors of the shape \(3, 64\), expected \(4, 64\)"):
+        Model.load(tmp_path)
+
+
+def test_a_model_of_another_version_is_refused(tmp_path: Path) -> None:
+    centroid().save(tmp_path)
+    rewritten(tmp_path, format=1)
+    with pytest.raises(ArtifactError, match="has the format 1, expected 2"):
+        Model.load(tmp_path)
+
+
+def test_an_encoder_that_gives_other_vectors_is_refused() -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ArtifactError, match="the encoder 'hashed' is not the one that the model was trained with"):
+        replace(with_residuals(), encoder_key="another", encoder=None).open_encoder()
+
+
+@pytest.mark.slow
+def test_a_folder_holds_the_language_model_and_a_missing_piece_of_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "model").mkdir()
+    encoder = open_encoder(EncoderSpec(str(write_tiny_bert(tmp_path / "bert")), "cls", "fp32"))
+    data = two_traits()
+    centroid_model(data, encoder.encode(data.texts), encoder=encoder).save(tmp_path / "model")
+    assert {"config.json", "model.safetensors", "tokenizer.json", "modules.json", "README.md"} <= {
+        path.name for path in (tmp_path / "model").iterdir()
+    }
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json is missing"):
+        Model.load(tmp_path / "model")
