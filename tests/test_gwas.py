@@ -329,7 +329,11 @@ def test_a_short_row_is_rejected_with_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "the file is empty"), (b"SNPS\tP-VALUE\n", "'DISEASE/TRAIT'"), (gzip.compress(b"SNPS\t" * 999, mtime=0)[:-9], "compressed data")],
+    [
+        (b"", "the file is empty"),
+        (b"SNPS\tP-VALUE\n", "'DISEASE/TRAIT'"),
+        (gzip.compress(b"SNPS\t" * 999, mtime=0)[:-9], "compressed data"),
+    ],
 )
 def test_a_damaged_or_other_file_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "gwas.tsv").write_bytes(data)
