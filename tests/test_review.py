@@ -137,6 +137,7 @@ def workspace(root: Path, tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "ws")
 
 
+@pytest.mark.slow  # links are made twice more
 def test_decisions_come_back_win_hold_and_leave_the_review(workspace: Workspace, tmp_path: Path) -> None:
     summary = pipeline.review(workspace, tmp_path / "review.tsv", page=tmp_path / "review.html", limit=3)
     assert (summary["written"], summary["waiting"] > 3, (tmp_path / "review.html").exists()) == (3, True, True)
