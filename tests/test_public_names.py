@@ -16,7 +16,18 @@ NEEDS_TORCH = {  # by itself, or when its names are looked up
     "embedder",
     *(
         f"embedder.{name}"
-        for name in ("__main__", "checkpoint", "estimation", "language_model", "learner", "loss", "model", "processes", "training")
+        for name in (
+            "__main__",
+            "biobridge",
+            "checkpoint",
+            "estimation",
+            "language_model",
+            "learner",
+            "loss",
+            "model",
+            "processes",
+            "training",
+        )
     ),
 }
 NAMES = {"kgbuild", "embedder"} | {
