@@ -547,7 +547,7 @@ def evaluate_bridge(
         held: Those to find the tails of.
         most: So many of them at most, drawn by chance.
     """
-    scorers = {"bridge": _bridge_scorer(bridge, data), "cosine": cosine_scorer(data), "popularity": popularity_scorer(trained)}
+    scorers = {"bridge": _or_none(_bridge_scorer(bridge, data)), "cosine": cosine_scorer(data), "popularity": popularity_scorer(trained)}
     return evaluate_scorers(data, _drawn(held, most, seed), scorers)
 
 

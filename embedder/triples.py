@@ -95,6 +95,10 @@ class TripleData:
         both = np.concatenate([self.triples, np.column_stack([tail, turned[relation], head])])
         return replace(self, relations=names, triples=distinct_triples(both), descriptions=None)
 
+    def named(self, triples: Integers) -> list[tuple[str, str, str]]:
+        """Give triples by name."""
+        return [(self.nodes[head], self.relations[relation], self.nodes[tail]) for head, relation, tail in triples.tolist()]
+
     def naming(self, name: str, triples: Integers) -> npt.NDArray[np.bool_]:
         """Tell which triples have this relation, in either direction, or a node of this type.
 

@@ -56,7 +56,7 @@ class EncoderSection(_Section):
 class TrainSection(_Section):
     """The vector space."""
 
-    method: Literal["generel", "centroid"] = "generel"
+    method: Literal["generel", "centroid", "biobridge"] = "generel"
     preset: Literal["default", "paper"] = "default"
     mode: str = Field(default="frozen", pattern=r"^(frozen|full|last-[1-9]\d*)$")  # what of the language model is trained
     epochs: int | None = Field(default=None, ge=1)
@@ -67,6 +67,8 @@ class TrainSection(_Section):
     max_seconds: float | None = Field(default=None, gt=0)
     seed: int = 0
     held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
+    node_vectors: dict[str, str] = {}  # biobridge: node type -> file of vectors that its nodes have instead of their names'
+    unseen: tuple[str, ...] = ()  # biobridge: relations and node types to train again without, for a figure
 
 
 class HarmoniseSection(_Section):
@@ -173,6 +175,7 @@ max_length = 64         # tokens of a name
 [train]
 # method = "generel"    heads and SNP table trained (needs torch)
 #          "centroid"   no training: a SNP is the weighted mean of its traits
+#          "biobridge"  no SNPs: where a relation of the knowledge graph leads from a node; held_out is then a share of nodes
 method = {method}
 preset = "default"      # or "paper": the settings of Yuan et al. 2025
 mode = "frozen"         # the text encoder stays as it is; "full": it is trained too (hours on a CPU); "last-2": its last two layers
@@ -183,6 +186,8 @@ mode = "frozen"         # the text encoder stays as it is; "full": it is trained
 # chunk_tokens = 2048   # with mode "full": read a batch so many tokens at a time, where memory is short
 seed = 0
 held_out = 0.1          # share of loci whose SNP-trait pairs are kept for evaluation
+# node_vectors = {{ Gene = "esm.npz" }}   with method "biobridge": vectors from a file (npz, parquet, tsv) for a node type
+# unseen = ["TARGETS", "Pathway"]       with it too: train again without each of these, to see how well it does unseen
 
 [harmonise]
 target = "efo"          # the vocabulary that codes and texts are linked to

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from embedder import Estimate, Model, TextEncoder, TrainingData, TrainingSettings
+    from embedder.biobridge import BridgeSettings
     from kgbuild.calibration import Calibration
     from kgbuild.decisions import Applied
     from kgbuild.explanations import Explanation
@@ -156,15 +157,22 @@ def _tables_stage(workspace: Workspace, configuration: Configuration, hashes: di
     return Stage("tables", ingesting.VERSION, inputs, {"sources": {s["key"]: s for s in sources}, "readers": readers})
 
 
-def _model_stage(configuration: Configuration, tables: Stage) -> Stage:
-    from kgbuild import pairs
+def _model_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
+    from kgbuild import pairs, triples
 
+    wanted = configuration.train
+    bridges = wanted.method == "biobridge"
+    files = _node_vectors(workspace, configuration) if bridges else {}
     return Stage(
         "model",
-        pairs.VERSION,
-        {"tables": tables.key},
+        triples.VERSION if bridges else pairs.VERSION,
+        {"tables": tables.key, **{f"vectors of {type_}": workspace.input_hash(path) for type_, path in files.items() if path.is_file()}},
         {"encoder": configuration.encoder.model_dump(), "train": configuration.train.model_dump()},
     )
+
+
+def _node_vectors(workspace: Workspace, configuration: Configuration) -> dict[str, Path]:
+    return {type_: workspace.root / path for type_, path in configuration.train.node_vectors.items()}
 
 
 def _links_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
@@ -201,7 +209,7 @@ def _stages(workspace: Workspace, configuration: Configuration, hashes: dict[Pat
     tables = _tables_stage(workspace, configuration, hashes)
     links = _links_stage(workspace, configuration, tables)
     graph = _graph_stage(workspace, configuration, tables, links)
-    stages = [tables, _model_stage(configuration, tables), links, graph]
+    stages = [tables, _model_stage(workspace, configuration, tables), links, graph]
     if not configuration.graph.to:
         stages.append(_database_stage(graph))
     return {stage.name: stage for stage in stages}
@@ -232,9 +240,9 @@ def train(workspace: Workspace, *, progress: Progress | None = None, force: bool
     configuration = configurations.load(workspace.configuration_path)
     with workspace.lock():
         tables, first = _ingest(workspace, configuration, progress)
-        stage = _model_stage(configuration, tables)
+        stage = _model_stage(workspace, configuration, tables)
         if resume and configuration.train.method != "generel":
-            raise UsageError(f"the method {configuration.train.method!r} does not train, so there is nothing to resume")
+            raise UsageError(f"the method {configuration.train.method!r} keeps no checkpoints, so there is nothing to resume")
         running = workspace.root / TRAINING
         if not (force or resume) and workspace.why_stale(stage):
             _keep_unfinished(workspace, running)
@@ -261,13 +269,13 @@ def estimate_training(workspace: Workspace, *, progress: Progress | None = None)
     """Bring the tables up to date, and say what `train` would take: sizes, steps, memory, time; nothing is trained.
 
     Raises:
-        UsageError: The method is one that does not train.
+        UsageError: The method is one that has no estimate.
     """
     import embedder
 
     configuration = configurations.load(workspace.configuration_path)
     if configuration.train.method != "generel":
-        raise UsageError(f"the method {configuration.train.method!r} does not train", advice='Set method = "generel" under [train].')
+        raise UsageError(f"the method {configuration.train.method!r} has no estimate", advice='Set method = "generel" under [train].')
     with workspace.lock():
         _ingest(workspace, configuration, progress)
         data = _training_data(workspace, configuration)[0].data
@@ -441,17 +449,17 @@ def _build_model(
     workspace: Workspace, configuration: Configuration, folder: Path, resume: bool, progress: Progress | None
 ) -> dict[str, Any]:
     from embedder.card import write_card
-    from kgbuild import scoring, splits, tables
+    from kgbuild import scoring, splits
 
+    if configuration.train.method == "biobridge":
+        return _build_bridge(workspace, configuration, folder, progress)
     tables_dir = workspace.folder("tables")
     made, snp_traits, mappings = _training_data(workspace, configuration)
     hashes = {
         name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))
     }
     space = _Space(workspace, configuration, progress, trained=False)
-    used = ("source", "kind", "version", "sha256", "licence")
-    sources = [{key: row[key] for key in used} for row in tables.read(tables_dir, "sources").to_pylist()]
-    description = {"sources": sources, "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
+    description = {"sources": _sources(tables_dir), "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
     model = _trained(made.data, space, configuration, workspace.root / TRAINING, description, resume, progress)
     model.save(folder)
     if (workspace.root / TRAINING / METRICS).exists():
@@ -469,6 +477,58 @@ def _build_model(
     stopped = {"stopped": model.description["stopped"]} if "stopped" in model.description else {}
     facts = {"method": model.method, "encoder": encoder, "pairs": made.data.n_pairs, "snps": len(model.snp_ids)}
     return {**facts, **stopped, "figures": figures}
+
+
+def _build_bridge(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
+    """Train a bridge over the graph's relations; beside it lies a model in which texts keep the encoder's own vectors."""
+    import pandas as pd
+
+    from embedder.artifact import Model
+    from embedder.biobridge import evaluate_bridge, evaluate_unseen, train_bridge
+    from kgbuild import splits, triples
+
+    tables_dir, wanted = workspace.folder("tables"), configuration.train
+    space = _Space(workspace, configuration, progress, trained=False)
+    files = _node_vectors(workspace, configuration)
+    made = triples.build_triples(tables_dir, space.raw, node_vectors=files)
+    trained, held = made.data.hold_out(wanted.held_out, wanted.seed)
+    for name in wanted.unseen:  # one that is not there is said before minutes of training
+        made.data.naming(name, held)
+    bridge = train_bridge(trained, _bridge_settings(configuration), untrained=trained.untrained, progress=progress)
+    figures = evaluate_bridge(bridge, made.data, trained, held)
+    if wanted.unseen:
+        figures["unseen"] = evaluate_unseen(wanted.unseen, bridge, made.data, trained, held, progress=progress)
+    split = splits.write_split(folder / "triples.tsv", pd.DataFrame(made.data.named(held), columns=["head_id", "relation", "tail_id"]))
+    encoder = f"{space.encoder.spec.model}, {space.encoder.spec.precision}"
+    encoders = {"text": encoder, **{path.name: f"sha256 {workspace.input_hash(path)}" for path in files.values()}}
+    described = {
+        "sources": _sources(tables_dir),
+        "splits": {"triples": split},
+        "counts": made.counts,
+        "tables": tables_dir.name,
+        "encoders": encoders,
+    }
+    replace(bridge, description={**bridge.description, **described}).save(folder / "bridge")
+    d = space.encoder.dimension
+    Model(space.encoder.spec, space.encoder.key, d, "biobridge", {}, [], _no_vectors(d), description=described).save(folder)
+    (folder / "README.md").write_text(triples.card(described, figures), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
+    stopped = str(bridge.description["stopped"])
+    facts = {"method": "biobridge", "encoder": encoder, "triples": len(trained.triples), "nodes": len(made.data.nodes)}
+    return {**facts, "ended_by": stopped, "counts": made.counts, "figures": figures}
+
+
+def _sources(tables_dir: Path) -> list[dict[str, Any]]:
+    from kgbuild import tables
+
+    used = ("source", "kind", "version", "sha256", "licence")
+    return [{key: row[key] for key in used} for row in tables.read(tables_dir, "sources").to_pylist()]
+
+
+def _no_vectors(dimension: int) -> np.ndarray:
+    import numpy as np
+
+    return np.empty((0, dimension), dtype=np.float16)
 
 
 def _trained(
@@ -508,6 +568,16 @@ def _settings(configuration: Configuration) -> TrainingSettings:
     changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
     changes |= {"mode": wanted.mode, "chunk_tokens": wanted.chunk_tokens, "development": wanted.development, "patience": wanted.patience}
     return replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
+
+
+def _bridge_settings(configuration: Configuration) -> BridgeSettings:
+    """Give a bridge's settings with what the configuration overrules."""
+    from embedder.biobridge import BridgeSettings
+
+    wanted = configuration.train
+    changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
+    changes |= {"development": wanted.development, "patience": wanted.patience}
+    return BridgeSettings(**{name: value for name, value in changes.items() if value is not None})
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
@@ -845,6 +915,11 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
     folder = workspace.folder("model")
     if space.model is None:
         raise WorkspaceError("no model has been trained", advice="Run `kgbuild train` first.")
+    if space.model.method == "biobridge":
+        raise UsageError(
+            "the model is a bridge: it places no SNPs, and finds the tails of a relation instead of scoring pairs",
+            advice=f'Train with method = "generel" to score pairs; {folder / "README.md"} shows how a bridge is asked.',
+        )
     scorer = scoring.Scorer(space.model, space.raw, evidence=scoring.Evidence.load(folder), ranking=scoring.Ranking.load(folder))
     counts = scoring.score_pairs(pairs, out, scorer, tables_dir=workspace.folder("tables"), progress=progress)
     return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kgbuild.triples import table_text
+
 __all__ = ["as_text", "near_misses"]
 
 _WIDTH = 120
@@ -44,6 +46,9 @@ def _tables(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _model(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["method"] == "biobridge":
+        yield from _bridge(facts)
+        return
     figures = facts["figures"]
     yield f"{facts['method']} on {facts['encoder']}: {facts['pairs']:,} pairs, {facts['snps']:,} SNPs"
     if not figures.get("scored_pairs"):
@@ -56,6 +61,17 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{label:24} {_figure(cells[0]):>11} {_figure(cells[1]):>13}"
     if "mrr" in figures:
         yield f"trait of a SNP among all traits: MRR {figures['mrr']:.3f}, among the first ten {figures['recall_at_10']:.3f}"
+
+
+def _bridge(facts: Mapping[str, Any]) -> Iterator[str]:
+    figures = facts["figures"]
+    yield f"biobridge on {facts['encoder']}: {facts['triples']:,} triples of {facts['nodes']:,} nodes trained on, ended by {facts['ended_by']}"
+    yield "counted: " + _shown({name: n for name, n in facts["counts"].items() if n})
+    yield f"{figures['triples']:,} triples whose head is new; filtered"
+    yield from table_text(figures)
+    for name, found in figures.get("unseen", {}).items():
+        yield f"the same without {name}, {found['triples_left_out']:,} triples fewer:"
+        yield from table_text(found)
 
 
 _AUC_ROWS = (

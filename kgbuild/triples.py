@@ -305,28 +305,30 @@ _SCORERS = {"bridge": "bridge", "trained_on_it": "(trained on it)", "cosine": "c
 def table_text(figures: Mapping[str, Any]) -> Iterator[str]:
     """Give the lines of an evaluation: one line for each relation, the ways of scoring beside each other."""
     scorers = [name for name in _SCORERS if name in figures["all"]]
-    yield f"{'':36} {'triples':>8} " + " ".join(f"{_SCORERS[name]:>23}" for name in scorers)
-    yield f"{'':36} {'':>8} " + " ".join(f"{'  '.join(_COLUMNS.values()):>23}" for _ in scorers)
+    columns = [name for name in _COLUMNS if len(scorers) < 4 or name != "recall_at_1"]  # a line has 120 characters
+    heading, width = _cells({name: _COLUMNS[name] for name in columns}), 6 * len(columns) - 1
+    yield f"{'':36} {'triples':>8} " + " ".join(f"{_SCORERS[name]:>{width}}" for name in scorers)
+    yield f"{'':36} {'':>8} " + " ".join(heading for _ in scorers)
     lines = {**figures["by_relation"], "mean over relations": figures["mean_over_relations"], "all triples": figures["all"]}
     for name, line in lines.items():
         n = f"{line['triples']:,}" if "triples" in line else ""
-        yield f"{name[:36]:36} {n:>8} " + " ".join(f"{_cells(line[scorer]):>23}" for scorer in scorers)
+        cells = [
+            _cells({c: f"{line[s][c]:.3f}".removeprefix("0") for c in columns}) if line[s] else f"{'cannot':>{width}}" for s in scorers
+        ]
+        yield f"{name[:36]:36} {n:>8} " + " ".join(cells)
 
 
-def _cells(figures: Mapping[str, float] | None) -> str:
-    """Write figures side by side.
+def _cells(texts: Mapping[str, str]) -> str:
+    """Write cells of five characters side by side.
 
-    >>> _cells({"mrr": 0.5, "recall_at_1": 0.25, "recall_at_10": 0.5, "recall_at_100": 1.0})
-    '.500 .250  .500  1.000'
+    >>> _cells({"mrr": ".500", "recall_at_1": "1.000"})
+    ' .500 1.000'
     """
-    if figures is None:
-        return "cannot"
-    return "  ".join(f"{figures[name]:.3f}".removeprefix("0") for name in _COLUMNS)
+    return " ".join(f"{text:>5}" for text in texts.values())
 
 
-def card(description: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def card(description: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     """Write the README.md of a model folder with a bridge: what is in it, what it can and cannot do, how well it does it."""
-    figures = facts["figures"]
     unseen = [line for name, found in figures.get("unseen", {}).items() for line in ("", f"Without {name}:", "", *table_text(found))]
     sources = [
         f"- {s['source']}: {s['kind']}, version {s['version'] or 'not known'}, {s['licence'] or 'licence not known'}, sha256 {s['sha256']}"
