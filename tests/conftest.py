@@ -77,7 +77,7 @@ def neo4j_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             require_neo4j(version)
             if version not in servers:
                 home = tmp_path_factory.mktemp("neo4j") / version
-                servers[version] = stack.enter_context(neo4j_server.running(version, home))
+                servers[version] = stack.enter_context(neo4j_server.running(version, home, java_options=neo4j_server.QUICK_START))
             return servers[version]
 
         yield shared

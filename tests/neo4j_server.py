@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock
 
-__all__ = ["VERSIONS", "Neo4jServer", "ServerMissing", "certificate", "make", "missing", "running"]
+__all__ = ["QUICK_START", "VERSIONS", "Neo4jServer", "ServerMissing", "certificate", "make", "missing", "running"]
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("KGBUILD_NEO4J_CACHE") or ROOT / ".cache" / "neo4j")
@@ -44,6 +44,7 @@ _RELEASES: dict[str, tuple[str, range, tuple[str, ...]]] = {
     ),
 }
 VERSIONS = tuple(_RELEASES)
+QUICK_START = ("-XX:TieredStopAtLevel=1",)  # up in 8 s rather than 12, and slower at long work: not where speed is measured
 _SECONDS_TO_START = 120
 
 
@@ -63,6 +64,7 @@ class Neo4jServer:
     password: str = "kgbuild-tests"
     database: str = "neo4j"
     heap: str = "1g"
+    java_options: tuple[str, ...] = ()
     tls: bool = False
     authority: Path | None = None  # with TLS: the certificate of the authority that signed the server's
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -115,6 +117,7 @@ class Neo4jServer:
                     *_java_command(self.version, self.home),
                     f"-Xmx{self.heap}",
                     "-XX:+UseSerialGC",  # the others start threads for each core, and tests share few
+                    *self.java_options,
                     main_class,
                     f"--home-dir={self.home}",
                     f"--config-dir={self.home / 'conf'}",
@@ -155,6 +158,7 @@ class Neo4jServer:
         command = [
             *_java_command(self.version, self.home),
             f"-Xmx{self.heap}",
+            *self.java_options,
             "org.neo4j.cli.AdminTool",
             *map(str, arguments),
         ]
@@ -213,9 +217,11 @@ class Neo4jServer:
 
 
 @contextmanager
-def running(version: str, home: Path, *, settings: Iterable[str] = (), tls: bool = False, heap: str = "1g") -> Iterator[Neo4jServer]:
+def running(
+    version: str, home: Path, *, settings: Iterable[str] = (), tls: bool = False, heap: str = "1g", java_options: tuple[str, ...] = ()
+) -> Iterator[Neo4jServer]:
     """Make a server, run it, and kill it when the block ends, however it ends: stop() takes 5 to 10 s that tests need not wait."""
-    server = make(version, home, settings=settings, tls=tls, heap=heap)
+    server = make(version, home, settings=settings, tls=tls, heap=heap, java_options=java_options)
     try:
         server.start()
         yield server
@@ -223,13 +229,16 @@ def running(version: str, home: Path, *, settings: Iterable[str] = (), tls: bool
         server.kill()
 
 
-def make(version: str, home: Path, *, settings: Iterable[str] = (), tls: bool = False, heap: str = "1g") -> Neo4jServer:
+def make(
+    version: str, home: Path, *, settings: Iterable[str] = (), tls: bool = False, heap: str = "1g", java_options: tuple[str, ...] = ()
+) -> Neo4jServer:
     """Make a home folder for a new server: configuration, password, with `tls` a certificate; does not start it.
 
     Args:
         settings: lines for neo4j.conf, `key=value`; they replace the lines here.
         tls: Bolt only with TLS (`server.bolt.tls_level=OPTIONAL` among the settings: with and without).
         heap: the most memory its Java may take.
+        java_options: more flags for Java, such as QUICK_START.
 
     Raises:
         ServerMissing: Java or Maven is not there, or Maven cannot fetch the server.
@@ -239,7 +248,9 @@ def make(version: str, home: Path, *, settings: Iterable[str] = (), tls: bool = 
     home = home.resolve()
     for folder in ("conf", "data", "logs", "import", "run", "plugins", "licenses"):
         (home / folder).mkdir(parents=True, exist_ok=True)
-    server = Neo4jServer(version, home, bolt_port, http_port, heap=heap, tls=tls, authority=certificate(home) if tls else None)
+    server = Neo4jServer(
+        version, home, bolt_port, http_port, heap=heap, java_options=java_options, tls=tls, authority=certificate(home) if tls else None
+    )
     lines = _configuration(server) | dict(line.split("=", 1) for line in settings)
     (home / "conf" / "neo4j.conf").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     server.admin("dbms", "set-initial-password", server.password)

@@ -11,7 +11,7 @@ from pathlib import Path
 import neo4j_server
 import pytest
 from neo4j.exceptions import ServiceUnavailable
-from neo4j_server import Neo4jServer, running
+from neo4j_server import QUICK_START, Neo4jServer, running
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_the_server_is_the_version_asked_for_and_empty(neo4j: Neo4jServer) -> No
 
 def test_what_was_committed_is_there_after_a_kill_and_an_offline_import_replaces_it(neo4j_version: str, tmp_path: Path) -> None:
     (tmp_path / "genes.csv").write_text("id:ID,name\n1,PCSK9\n2,APOE\n", encoding="utf-8")
-    with running(neo4j_version, tmp_path / "home") as server:
+    with running(neo4j_version, tmp_path / "home", java_options=QUICK_START) as server:
         with server.driver() as driver:
             driver.execute_query("UNWIND range(1, 1000) AS i CREATE (:Gene {id: i})")
         server.kill()
@@ -50,7 +50,7 @@ def test_what_was_committed_is_there_after_a_kill_and_an_offline_import_replaces
 def test_tls_connects_those_who_know_the_authority_and_no_others(
     neo4j_version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(neo4j_version, tmp_path / "home", tls=True) as server:
+    with running(neo4j_version, tmp_path / "home", tls=True, java_options=QUICK_START) as server:
         assert _count(server, f"neo4j+ssc://{server.address}") == 0
         monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
         assert _count(server, f"neo4j+s://{server.address}") == 0
