@@ -225,14 +225,7 @@ _PAGE_START = f"""`kgbuild populate --to neo4j://localhost:7687` loads the graph
   For the queries, `python -m zipfile -c kgbuild.zip cypher/browser/prioritise/`, and drop `kgbuild.zip` likewise: they are among the favourites (the
   star). Or let it guide you: `python cypher/browser/serve.py`, then `:play http://localhost:{PORT}/guide.html` in the Browser.
 - The one of the calendar releases: Saved Cypher, Import, `cypher/browser/saved-queries.csv`. It reads no style sheets (colours are set by clicking
-  on a label), and colours a node by whichever of its labels the database came to know first. Unless that is told before a new database is
-  populated, it is `Entity`, and all nodes look alike:
-
-```cypher
-UNWIND {[*NODE_LABELS]} AS label
-CALL db.createLabel(label)
-RETURN count(*) AS labels
-```
+  on a label), and gives each label a colour of its own.
 
 **Parameters.** The queries start from these; paste them into the Browser, with your own values later:"""
 

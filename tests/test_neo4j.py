@@ -197,6 +197,12 @@ def test_rows_that_somebody_else_adds_or_takes_are_found(store: Neo4jStore, grap
         store.load(graph, build={}, prune=True)
 
 
+def test_a_node_shows_its_own_label_before_entity(neo4j_version: str, graph: GraphFiles, tmp_path: Path) -> None:
+    with neo4j_server.running(neo4j_version, tmp_path / "home") as server, Neo4jStore.connect(address(server)) as store:
+        store.load(graph, build={})
+        assert store.query("MATCH (g:Gene) RETURN DISTINCT labels(g) AS labels") == [{"labels": ["Gene", "Entity"]}]
+
+
 def test_indexes_and_constraints_are_online(store: Neo4jStore, graph: GraphFiles) -> None:
     store.load(graph, build={})
     rows = store.query("SHOW INDEXES YIELD name, type, state WHERE type <> 'LOOKUP' RETURN name, type, state ORDER BY name")

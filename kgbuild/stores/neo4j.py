@@ -261,6 +261,9 @@ class _Load:
                 f"{self.store.where} holds nodes that kgbuild did not write ({shown}); it was left alone",
                 advice="Name another database in NEO4J_DATABASE, or give an empty server.",
             )
+        if state is None:
+            for label in NODE_LABELS:  # Browser colours a node by the label that the database learned first, which must not be Entity
+                self.store.execute("CALL db.createLabel($label)", label=label)
         for statement in CONSTRAINTS:
             self.store.execute(statement)
         return {name: dict(state[name]) if state else {} for name in ("digests", "vanished")}
