@@ -98,11 +98,11 @@ def neo4j_version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> str:
-    """Name the Chromium that Neo4j Browser is opened in; skipped or failed like a server that is missing."""
+    """Name the Chromium that pages are opened in; skipped or failed like a server that is missing."""
     found = neo4j_browser_page.chromium()
-    _skip_or_fail(None if found else "no Chromium to open Neo4j Browser in. On Debian: apt install chromium")
+    _skip_or_fail(None if found else "no Chromium to open pages in. On Debian: apt install chromium")
     return str(found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -171,15 +170,11 @@ def test_decisions_come_back_win_hold_and_leave_the_review(workspace: Workspace,
 
 
 @pytest.fixture(scope="module")
-def browser() -> Any:
+def browser(chromium: str) -> Any:
     from playwright.sync_api import sync_playwright
 
-    found = [os.environ.get("KGBUILD_CHROMIUM"), *(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))]
-    path = next((path for path in found if path), None)
-    if path is None:
-        pytest.skip("no Chromium here: apt-get install chromium, or name one in $KGBUILD_CHROMIUM")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()
 
