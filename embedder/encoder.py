@@ -224,6 +224,10 @@ class TransformerEncoder:
         """Give the tokens of each text, without padding."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
 
+    def weights(self) -> list[torch.Tensor]:
+        """Give the weights that are in memory."""
+        return list(self._model.parameters())
+
     def module_to_train(self) -> Any:
         """Give the model's network in fp32, as a copy that may be changed."""
         return copy.deepcopy(self._tuned) if self._tuned is not None else _model(self._folder)

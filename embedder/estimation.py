@@ -15,7 +15,7 @@ import numpy as np
 
 from embedder.batches import Batches
 from embedder.data import TrainingData, TrainingSettings
-from embedder.encoder import TextEncoder, unit_rows
+from embedder.encoder import TextEncoder, TransformerEncoder, unit_rows
 from embedder.language_model import TunedTexts
 from embedder.learner import Learner
 from embedder.metrics import spoken_time
@@ -23,6 +23,7 @@ from embedder.metrics import spoken_time
 __all__ = ["Estimate", "estimate"]
 
 PROBED_TEXTS = 256
+LIBRARIES = 550 * 2**20  # bytes that Python and torch take before anything is loaded, as measured
 WARM_UP = 2  # steps that pay for starting threads and choosing kernels
 ADAM = 4  # a weight, its gradient and two moments
 ROW_ADAM = 3  # a table's weights and two moments: gradients are only as many as a batch touches
@@ -39,7 +40,7 @@ class Estimate:
         ld_blocks: Blocks with a vector.
         trained_weights: Weights that move, by part.
         steps: Batches of the whole training.
-        memory_bytes: Tables, weights, optimisers, text vectors, and what one batch holds on the way.
+        memory_bytes: Of the process: libraries, encoder, tables, weights, optimisers, text vectors, and what one batch holds on the way.
         checkpoint_bytes: Of one checkpoint; two may lie on the disk, and a third while it is written.
         pairs_per_second: Measured.
         training_seconds: Of all steps at that speed.
@@ -95,7 +96,12 @@ def estimate(data: TrainingData, settings: TrainingSettings, *, encoder: TextEnc
     frozen = len(data.texts) * encoder.dimension if settings.mode == "frozen" else 0
     steps = sum(-(-len(task) // settings.batch_size) for task in data.tasks) * settings.epochs
     reading = settings.mode == "frozen" or settings.warm_start
-    memory = 4 * (ROW_ADAM * rows + (ADAM - 1) * dense + weights["heads"] + lm_weights + frozen) + _batch_bytes(learner, tokens)
+    memory = (
+        LIBRARIES
+        + _encoder_bytes(encoder)
+        + 4 * (ROW_ADAM * rows + (ADAM - 1) * dense + weights["heads"] + lm_weights + frozen)
+        + _batch_bytes(learner, tokens)
+    )
     return Estimate(
         pairs={task.name: len(task) for task in data.tasks},
         texts=len(data.texts),
@@ -153,15 +159,21 @@ def _count(parameters: Any) -> int:
     return sum(parameter.numel() for parameter in parameters)
 
 
+def _encoder_bytes(encoder: TextEncoder) -> int:
+    """Give the room of the encoder's own weights; n-grams have none."""
+    return sum(weights.numel() * weights.element_size() for weights in encoder.weights()) if isinstance(encoder, TransformerEncoder) else 0
+
+
 def _batch_bytes(learner: Learner, tokens: int) -> int:
-    """Reckon what a step holds: about 17 numbers a token, layer and dimension, and the matrices of cosines."""
+    """Reckon what a step holds: about 24 numbers a token, layer and dimension (what the allocator keeps included), and the matrices of cosines."""
     number = 2 if learner.bf16 else 4
     held = 3 * 4 * learner.settings.batch_size**2 + 8 * 4 * learner.settings.batch_size * learner.dimension
     if not isinstance(learner.texts, TunedTexts):
         return held
     configuration = learner.texts.module.config
     at_once = min(tokens, learner.settings.chunk_tokens or tokens)
-    return held + int(17 * number * at_once * configuration.num_hidden_layers * configuration.hidden_size)
+    rounded = 2 * 2 * _count(learner.texts.module.parameters()) if learner.bf16 else 0  # a copy that runs, and its gradients
+    return held + rounded + int(24 * number * at_once * configuration.num_hidden_layers * configuration.hidden_size)
 
 
 def _encoding_seconds(data: TrainingData, encoder: TextEncoder) -> float:
