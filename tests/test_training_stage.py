@@ -91,9 +91,9 @@ def test_the_card_names_data_licences_and_figures(workspace: Workspace) -> None:
     assert described["sources"][0]["licence"] in card
 
 
-def test_a_method_that_does_not_train_has_nothing_to_resume_or_estimate(finished: Workspace) -> None:
+def test_a_method_without_checkpoints_has_nothing_to_resume_or_estimate(finished: Workspace) -> None:
     for ask in (lambda: pipeline.train(finished, resume=True), lambda: pipeline.estimate_training(finished)):
-        with pytest.raises(UsageError, match="the method .centroid. (keeps no checkpoints|does not train)"):
+        with pytest.raises(UsageError, match="the method .centroid. (keeps no checkpoints|has no estimate)"):
             ask()
 
 
