@@ -93,7 +93,7 @@ def test_the_card_names_data_licences_and_figures(workspace: Workspace) -> None:
 
 def test_a_method_without_checkpoints_has_nothing_to_resume_or_estimate(finished: Workspace) -> None:
     for ask in (lambda: pipeline.train(finished, resume=True), lambda: pipeline.estimate_training(finished)):
-        with pytest.raises(UsageError, match="the method .centroid. (keeps no checkpoints|has no estimate)"):
+        with pytest.raises(UsageError, match=r"the method .centroid. (keeps no checkpoints|has no estimate)"):
             ask()
 
 
