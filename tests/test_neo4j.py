@@ -158,6 +158,15 @@ def test_a_node_that_moves_to_another_label_keeps_its_edges(store: Neo4jStore, c
     assert verify(changeable, store, rows=0).passed
 
 
+def test_an_edge_that_ends_elsewhere_now_is_moved(store: Neo4jStore, changeable: GraphFiles) -> None:
+    store.load(changeable, build={})
+    turn = {"start_id": "end_id", "end_id": "start_id"}
+    edit(changeable.edge_files()["PART_OF_SET"], lambda table: table.rename_columns([turn.get(name, name) for name in table.column_names]))
+    loaded = store.load(changeable, build={})
+    assert (loaded.created, loaded.changed, loaded.vanished) == ({}, {"PART_OF_SET": 2}, {})
+    assert verify(changeable, store, rows=0).passed
+
+
 def test_what_a_person_wrote_beside_our_properties_stays(store: Neo4jStore, changeable: GraphFiles) -> None:
     store.load(changeable, build={})
     store.execute("MATCH (g:Gene {name: 'KCNJ11'}) SET g.my_note = 'look here'")

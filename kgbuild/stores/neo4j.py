@@ -188,8 +188,12 @@ class _Part:
             return f"UNWIND $rows AS row MATCH (n:Entity {{id: row[0]}}) SET n += {self._map(0)}"
         return (
             f"UNWIND $rows AS row MATCH (:Entity {{id: row[0]}})-[n:{self.name} {{id: row[2]}}]->(:Entity {{id: row[1]}}) "
-            f"SET n += {self._map(2)}"
+            f"SET n += {self._map(2)} RETURN row[2] AS id"
         )
+
+    def forget(self) -> str:
+        """Give the query that deletes our edges by their ids, wherever they end."""
+        return f"MATCH ()-[n:{self.name}]->() WHERE n.id IN $ids AND n.{CONTENT_HASH} IS NOT NULL DELETE n"
 
 
 _NEW, _SAME, _CHANGED = 0, 1, 2  # what becomes of a row
@@ -320,7 +324,7 @@ class _Load:
 
     def _remove_rows(self, name: str, ids: list[str], is_edge: bool) -> int:
         query = (
-            f"MATCH ()-[n:{name}]->() WHERE n.id IN $ids AND n.{CONTENT_HASH} IS NOT NULL DELETE n"
+            _Part(name, None, 0, (), "", is_edge).forget()
             if is_edge
             else f"UNWIND $ids AS id MATCH (n:{name} {{id: id}}) WHERE n.{CONTENT_HASH} IS NOT NULL DETACH DELETE n"
         )
@@ -487,7 +491,7 @@ class _Writing:
         for attempt in count():
             try:
                 with self.store.session() as session, session.begin_transaction() as transaction:
-                    transaction.run(query, rows=rows).consume()
+                    self._run(transaction, query, rows)
                     transaction.commit()
                 return
             except (DriverError, Neo4jError) as error:
@@ -496,6 +500,15 @@ class _Writing:
                 if not error.is_retryable() or time.monotonic() > until:
                     raise
                 time.sleep(min(0.1 * 2**attempt, 5))
+
+    def _run(self, transaction: Any, query: str, rows: list[Any]) -> None:
+        """Run a query; an edge that was to be changed and is not where it should be has other ends now: it is made anew."""
+        found = {record["id"] for record in transaction.run(query, rows=rows)}
+        if not self.part.is_edge or isinstance(rows[0], list) or len(found) == len(rows):
+            return
+        moved = [row for row in rows if row[2] not in found]
+        transaction.run(self.part.forget(), ids=[row[2] for row in moved]).consume()
+        transaction.run(self.part.create(by_end=False), rows=[[row[0], [row[1:]]] for row in moved]).consume()
 
 
 class _TooLarge(Exception):

@@ -7,6 +7,7 @@ Index names are those of the embedded engine, so the same templates run on both.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,13 +77,16 @@ _CONTENT_KEY, _ID_KEYS = "kgbuild: content", ("kgbuild:first id", "kgbuild:other
 
 
 def content_hashes(block: pa.RecordBatch) -> np.ndarray:
-    """Hash each row of a block, all columns in their order: int64 (rows,), the same in every run and on every machine."""
+    """Hash each row of a block, by its columns' names and values: int64 (rows,), the same in every run and on every machine."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = [_as_text(column) for column in block.columns]
-    rows = pc.binary_join_element_wise(*cells, pa.scalar(_CELL, pa.large_string()), null_handling="replace", null_replacement=_ABSENT)
+    names = sorted(block.schema.names)
+    header = pa.scalar(hashlib.sha256(_CELL.join(names).encode()).hexdigest()[:16], pa.large_string())
+    cells = [_as_text(block.column(name)) for name in names]
+    between = pa.scalar(_CELL, pa.large_string())
+    rows = pc.binary_join_element_wise(header, *cells, between, null_handling="replace", null_replacement=_ABSENT)
     hashes: np.ndarray = _hash_strings(rows, _CONTENT_KEY).view(np.int64)
     return hashes
 
