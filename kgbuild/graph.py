@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
 from kgbuild.qualifiers import qualifiers
-from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.vocabulary import gene_symbol_id
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class _Writer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pa.schema([*((end, pa.string()) for end in ends), *((p.name, _arrow_type(p.type)) for p in properties)])
+        schema = pa.schema([*((end, pa.string()) for end in ends), *((p.name, arrow_type(p.type)) for p in properties)])
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for start in range(0, len(rows), _ROWS_AT_A_TIME):
                 part = rows.iloc[start : start + _ROWS_AT_A_TIME]
@@ -149,19 +149,6 @@ def _array(rows: pd.DataFrame, column: pa.Field) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     return array.cast(column.type)
-
-
-def _arrow_type(name: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "list<string>": pa.list_(pa.string()),
-        "list<float>": pa.list_(pa.float32()),
-    }[name]
 
 
 def _frame(folder: Path, name: str, columns: list[str]) -> pd.DataFrame:

@@ -8,8 +8,23 @@ a node carries both. A property that an element lacks is left out, never written
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["EDGE_TYPES", "NODE_LABELS", "PRIMEKG_LABELS", "RELATIONS", "SCHEMA_VERSION", "EdgeType", "NodeLabel", "Property", "Relation"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "EDGE_TYPES",
+    "NODE_LABELS",
+    "PRIMEKG_LABELS",
+    "RELATIONS",
+    "SCHEMA_VERSION",
+    "EdgeType",
+    "NodeLabel",
+    "Property",
+    "Relation",
+    "arrow_type",
+]
 
 SCHEMA_VERSION = 1
 
@@ -250,3 +265,18 @@ PRIMEKG_LABELS = {
     "anatomy": "Anatomy",
     "exposure": "Exposure",
 }
+
+
+def arrow_type(type_: str) -> pa.DataType:
+    """Give the Arrow type that a property's type is stored as; "list<int>" is for the `Build` node alone."""
+    import pyarrow as pa
+
+    return {
+        "string": pa.string(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "bool": pa.bool_(),
+        "list<string>": pa.list_(pa.string()),
+        "list<int>": pa.list_(pa.int64()),
+        "list<float>": pa.list_(pa.float32()),
+    }[type_]

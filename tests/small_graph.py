@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import GraphFiles
 
 Row = dict[str, Any]
@@ -271,15 +271,7 @@ def _write(path: Path, rows: list[Row], properties: list[Property]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "list<string>": pa.list_(pa.string()),
-        "list<float>": pa.list_(pa.float32()),
-    }
-    schema = pa.schema([(p.name, types[p.type]) for p in properties])
+    schema = pa.schema([(p.name, arrow_type(p.type)) for p in properties])
     if unknown := {key for row in rows for key in row} - set(schema.names) - {"embedding"}:
         raise ValueError(f"{path.name}: the schema has no {unknown}")
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)

@@ -17,7 +17,7 @@ import yaml
 
 from kgbuild import exports, tables
 from kgbuild.errors import UsageError
-from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import GraphFiles
 from kgbuild.workspace import write_whole
 
@@ -247,19 +247,10 @@ def test_no_links_give_a_header_and_no_rows(folders: tuple[Path, Path], tmp_path
 
 # graphs
 
-ARROW = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "list<string>": pa.list_(pa.string()),
-    "list<float>": pa.list_(pa.float32()),
-}
-
 
 def _write(path: Path, rows: list[dict[str, Any]], properties: tuple[Property, ...], ends: tuple[str, ...] = ()) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([*((end, pa.string()) for end in ends), *((p.name, ARROW[p.type]) for p in properties)])
+    schema = pa.schema([*((end, pa.string()) for end in ends), *((p.name, arrow_type(p.type)) for p in properties)])
     pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 

@@ -20,7 +20,7 @@ from neo4j_server import Neo4jServer
 
 from kgbuild import pipeline
 from kgbuild.errors import KgbuildError, StoreError, UsageError
-from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import GraphFiles, Loaded
 from kgbuild.stores.bolt import Address
 from kgbuild.stores.neo4j import Neo4jStore
@@ -29,20 +29,12 @@ from kgbuild.stores.neo4j_schema import content_hashes
 from kgbuild.workspace import Workspace
 
 Contents = tuple[dict[str, Any], dict[tuple[str, str], Any]]  # nodes, edges
-TYPES = {
-    "string": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "list<string>": pa.list_(pa.string()),
-    "list<float>": pa.list_(pa.float32()),
-}
 
 
 def write_nodes(folder: Path, label: str, rows: list[dict[str, Any]]) -> GraphFiles:
     """Write rows as one label's file, with the columns that any of them has; the ids make it a graph."""
     columns = {key for row in rows for key in row}
-    fields = [(p.name, TYPES[p.type]) for p in NODE_LABELS[label].all_properties if p.name in columns]
+    fields = [(p.name, arrow_type(p.type)) for p in NODE_LABELS[label].all_properties if p.name in columns]
     return write_table(folder, label, pa.Table.from_pylist(rows, schema=pa.schema(fields)))
 
 
@@ -442,7 +434,7 @@ def _with_generated_names(graph: GraphFiles) -> GraphFiles:
 
 def _append(graph: GraphFiles, kind: str, name: str, properties: Iterable[Property], rows: list[dict[str, Any]]) -> None:
     path = graph.folder / kind / f"{name}.parquet"
-    added = pa.Table.from_pylist(rows, schema=pa.schema([(p.name, TYPES[p.type]) for p in properties]))
+    added = pa.Table.from_pylist(rows, schema=pa.schema([(p.name, arrow_type(p.type)) for p in properties]))
     pq.write_table(pa.concat_tables([pq.read_table(path), added]) if path.exists() else added, path)
 
 

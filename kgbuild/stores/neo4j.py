@@ -66,8 +66,8 @@ class Neo4jStore(BoltStore):
             tell_vanished: Is told the ids of these, before any of them is removed.
 
         Raises:
-            StoreError: The files are not as the schema says, the database holds what somebody else wrote, the server is too
-                old or went away, or the counts read back differ.
+            StoreError: The files are not as the schema says, the database holds what somebody else wrote, the server went
+                away, or the counts read back differ.
         """
         check_names(graph)
         with _server_errors(self):
@@ -257,7 +257,7 @@ class _Load:
                     yield _Part(name, path, rows, columns, file_hash(path), is_edge)
 
     def _begin(self) -> dict[str, dict[str, Any]]:
-        """See whose database it is, make the constraints, and mark it as being loaded."""
+        """See whose database it is, make the constraints, and give what earlier loads wrote down."""
         state = self.store.build_state()
         if state is None and (strangers := self.store.strangers()):
             shown = ", ".join(f"{n:,} {labels}" for labels, n in strangers.items())

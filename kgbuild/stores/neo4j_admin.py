@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgbuild.errors import StoreError, UsageError
-from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property
+from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import Counts, GraphFiles, Progress, check_ends, check_names
 from kgbuild.stores.neo4j_schema import CONTENT_HASH, build_node, content_hashes
 from kgbuild.workspace import file_hash, write_whole
@@ -253,7 +253,7 @@ def _write_build(folder: Path, properties: Mapping[str, Any]) -> None:
         folder / "Build-header.csv", ["id:ID(Build)" if name == "id" else f"{name}:{_TYPES[type_]}" for name, type_ in types.items()]
     )
     ids = pa.array([properties["id"]])
-    cells = [_cells(pa.array([value], _arrow(types[name])), types[name], name, ids, "the build") for name, value in properties.items()]
+    cells = [_cells(pa.array([value], arrow_type(types[name])), types[name], name, ids, "the build") for name, value in properties.items()]
     _write_rows(folder / "Build.csv", iter([cells]))
 
 
@@ -275,7 +275,7 @@ def _cells(column: pa.Array, type_: str, name: str, ids: pa.Array, where: object
     """Make a column what is written of it: lists become one text."""
     import pyarrow.compute as pc
 
-    if column.type != _arrow(type_):
+    if column.type != arrow_type(type_):
         raise StoreError(f"{where}: {name} is {column.type}, and the schema says {type_}", advice="Build the graph again: `kgbuild populate`.")  # fmt: skip
     if name in _NEEDED["edges"] and pc.any(pc.or_kleene(column.is_null(), pc.equal(column, ""))).as_py():
         raise StoreError(f"{where}: a row has no {name}", advice="Build the graph again: `kgbuild populate`.")
@@ -285,20 +285,6 @@ def _cells(column: pa.Array, type_: str, name: str, ids: pa.Array, where: object
     if type_ != "list<string>":
         column = _list_like(column, _spelled(column.flatten(), as_text=True))
     return pc.binary_join(column, _ITEM)
-
-
-def _arrow(type_: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "list<string>": pa.list_(pa.string()),
-        "list<int>": pa.list_(pa.int64()),
-        "list<float>": pa.list_(pa.float32()),
-    }[type_]
 
 
 def _list_like(column: pa.Array, values: pa.Array) -> pa.Array:
