@@ -450,6 +450,8 @@ def _build_model(
 ) -> dict[str, Any]:
     from embedder.card import write_card
     from kgbuild import scoring, splits
+    from kgbuild.evaluation.snp_traits import evaluate_snp_traits
+    from kgbuild.evidence import Evidence
 
     if configuration.train.method == "biobridge":
         return _build_bridge(workspace, configuration, folder, progress)
@@ -465,11 +467,11 @@ def _build_model(
     if (workspace.root / TRAINING / METRICS).exists():
         shutil.copyfile(workspace.root / TRAINING / METRICS, folder / METRICS)
     space.encoder = model.open_encoder()
-    evidence = scoring.Evidence.of(made.data)
+    evidence = Evidence.of(made.data)
     evidence.save(folder)
     ranking = scoring.fit_ranking(scoring.Scorer(model, space.raw, evidence=evidence), snp_traits, tables_dir)
     ranking.save(folder)
-    figures = scoring.evaluate_snp_traits(scoring.Scorer(model, space.raw, evidence=evidence, ranking=ranking), snp_traits, tables_dir)
+    figures = evaluate_snp_traits(scoring.Scorer(model, space.raw, evidence=evidence, ranking=ranking), snp_traits, tables_dir)
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     write_card(folder, {**described, "figures": figures}, snps=len(model.snp_ids))
@@ -581,7 +583,8 @@ def _bridge_settings(configuration: Configuration) -> BridgeSettings:
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import contrast, evaluation, links, merge, tables
+    from kgbuild import contrast, links, merge, tables
+    from kgbuild.evaluation import mapping as evaluation
 
     tables_dir, settings = workspace.folder("tables"), configuration.harmonise
     applied = _decisions(workspace, configuration)  # first: a row that cannot be read must not cost minutes
@@ -910,6 +913,7 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
         WorkspaceError: No model has been trained.
     """
     from kgbuild import scoring
+    from kgbuild.evidence import Evidence
 
     space = _Space(workspace, configurations.load(workspace.configuration_path), progress, trained=True)
     folder = workspace.folder("model")
@@ -920,7 +924,7 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
             "the model is a bridge: it places no SNPs, and finds the tails of a relation instead of scoring pairs",
             advice=f'Train with method = "generel" to score pairs; {folder / "README.md"} shows how a bridge is asked.',
         )
-    scorer = scoring.Scorer(space.model, space.raw, evidence=scoring.Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
     counts = scoring.score_pairs(pairs, out, scorer, tables_dir=workspace.folder("tables"), progress=progress)
     return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
 

@@ -1,4 +1,4 @@
-"""Pairs in, the same pairs with a cosine and a ranking score out; and how well these tell real SNP-trait pairs from others.
+"""Pairs in, the same pairs with a cosine and a ranking score out.
 
 `similarity` is the cosine in the model's space. `score` is the same for two texts or two SNPs. For a text and a SNP it adds
 what the SNP's neighbours say: with `direct` the highest cosine, in the base encoder's space, between the text and the traits
@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,20 +25,21 @@ import numpy as np
 import numpy.typing as npt
 
 from kgbuild import tables
+from kgbuild.draws import Draws, World, interval
 from kgbuild.errors import ModelError
+from kgbuild.evidence import Evidence
 from kgbuild.sources.delimited import head, header_of, open_text, resolve_columns
-from kgbuild.splits import loci_of, trait_groups
 from kgbuild.vocabulary import normalise_curie, variant_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from embedder import Model, TrainingData
+    from embedder import Model
     from embedder.encoder import Progress
 
     Encode = Callable[[list[str]], npt.NDArray[np.float32]]
 
-__all__ = ["Evidence", "Ranking", "Scorer", "evaluate_snp_traits", "fit_ranking", "score_pairs"]
+__all__ = ["Ranking", "Scorer", "fit_ranking", "score_pairs"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -46,91 +47,6 @@ Integers = npt.NDArray[np.int64]
 CHUNK = 131_072  # rows of a pair file that are held at a time
 WEIGHTS = (0.0, 0.25, 0.5, 1.0)  # what is tried for each of the two; a finer grid moved no figure
 LEAST_GAIN = 0.002  # in mean AUC on the development split, for neighbours to be used
-
-
-# ---------------------------------------------------------------- what training linked to a SNP
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Which texts training linked to each SNP: lists by SNP and by LD block, one after the other.
-
-    Args:
-        texts: The texts that are linked to any SNP.
-        snps: Ids.
-        snp_texts: (links,) numbers of texts, by SNP.
-        snp_starts: (SNPs + 1,) where each SNP's begin.
-        blocks: (SNPs,) block of each SNP; -1 for none that says something.
-        block_texts: (links,) numbers of texts, by block.
-        block_starts: (blocks + 1,).
-    """
-
-    texts: Sequence[str]
-    snps: Sequence[str]
-    snp_texts: Integers
-    snp_starts: Integers
-    blocks: Integers
-    block_texts: Integers
-    block_starts: Integers
-
-    @classmethod
-    def of(cls, data: TrainingData, tasks: Sequence[str] = ("gwas", "biobank")) -> Evidence:
-        """Gather the links of trait tasks."""
-        chosen = [task for task in data.tasks if task.name in tasks]
-        left = np.concatenate([np.empty(0, np.int64), *(task.left for task in chosen)])
-        snps = np.concatenate([np.empty(0, np.int64), *(task.right for task in chosen)])
-        numbers, texts = np.unique(left, return_inverse=True)
-        inside = data.snp_blocks[snps] >= 0
-        snp_texts, snp_starts = _lists(snps, texts, len(data.snps))
-        block_texts, block_starts = _lists(data.snp_blocks[snps][inside], texts[inside], data.n_blocks)
-        return cls([data.texts[n] for n in numbers], data.snps, snp_texts, snp_starts, data.snp_blocks, block_texts, block_starts)
-
-    @cached_property
-    def snp_rows(self) -> dict[str, int]:
-        return {snp: row for row, snp in enumerate(self.snps)}
-
-    @property
-    def snp_degrees(self) -> Integers:
-        """Number of texts of each SNP."""
-        return np.diff(self.snp_starts)
-
-    @property
-    def text_degrees(self) -> Integers:
-        """Number of SNPs of each text."""
-        return np.bincount(self.snp_texts, minlength=len(self.texts))
-
-    def save(self, folder: Path) -> None:
-        """Write evidence.npz and evidence.json."""
-        arrays = {name: getattr(self, name) for name in _EVIDENCE_ARRAYS}
-        np.savez(folder / "evidence.npz", **{name: array.astype(np.int32) for name, array in arrays.items()})
-        document = {"texts": list(self.texts), "snps": list(self.snps)}
-        (folder / "evidence.json").write_text(json.dumps(document, ensure_ascii=False, indent=0), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> Evidence | None:
-        """Read them back; None where the model was saved without.
-
-        Raises:
-            ModelError: The two do not fit each other.
-        """
-        if not (folder / "evidence.json").exists():
-            return None
-        document = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
-        with np.load(folder / "evidence.npz") as archive:
-            arrays = {name: archive[name].astype(np.int64) for name in _EVIDENCE_ARRAYS}
-        if len(arrays["blocks"]) != len(document["snps"]) or arrays["snp_texts"].max(initial=-1) >= len(document["texts"]):
-            raise ModelError(f"{folder}: evidence.npz and evidence.json do not fit each other", advice="Train again: kgbuild train")
-        return cls(texts=document["texts"], snps=document["snps"], **arrays)
-
-
-_EVIDENCE_ARRAYS = ("snp_texts", "snp_starts", "blocks", "block_texts", "block_starts")
-
-
-def _lists(owners: Integers, members: Integers, n_owners: int) -> tuple[Integers, Integers]:
-    """Sort (owner, member) pairs into one list of distinct members per owner, and give where each begins."""
-    width = int(members.max(initial=0)) + 1
-    owner, member = np.divmod(np.unique(owners * width + members), width)
-    return member, np.searchsorted(owner, np.arange(n_owners + 1))
 
 
 # ---------------------------------------------------------------- similarity and score
@@ -162,7 +78,7 @@ class Scorer:
         self.model, self.encode, self.evidence = model, encode, evidence
         self.ranking = ranking or Ranking()
         self._trait_vectors: Floats | None = None
-        self._worlds: dict[Path, _World] = {}
+        self._worlds: dict[Path, World] = {}
 
     @property
     def trait_vectors(self) -> Floats:
@@ -204,12 +120,12 @@ class Scorer:
                 score += weight * ((self.trait_vectors @ self.trait_vectors[linked].T).max(axis=1) - r.floor)
         return score
 
-    def world(self, tables_dir: Path) -> _World:
+    def world(self, tables_dir: Path) -> World:
         """Give what the tables say goes together; they are read once."""
         if tables_dir not in self._worlds:
             if self.evidence is None:
                 raise ModelError("the model was saved without its evidence", advice="Train again: kgbuild train")
-            self._worlds[tables_dir] = _World.of(self.model, self.evidence, tables_dir)
+            self._worlds[tables_dir] = World.of(self.model, self.evidence, tables_dir)
         return self._worlds[tables_dir]
 
     def _score(self, similarity: Floats, base: Floats, text: Integers, snp: Integers) -> Floats:
@@ -364,7 +280,7 @@ class _Resolver:
 
     def __init__(self, model: Model, tables_dir: Path | None) -> None:
         self._model = model
-        self._names = _names_by_id(tables_dir) if tables_dir is not None else {}
+        self._names = tables.names_by_id(tables_dir) if tables_dir is not None else {}
         self._forwarded = _forwardings(tables_dir) if tables_dir is not None else {}
 
     def __call__(self, cell: str) -> tuple[str, int | str]:
@@ -380,12 +296,6 @@ class _Resolver:
             return "text", cell
         name = self._names.get(self._forwarded.get(curie, curie))
         return ("text", name) if name is not None else ("", f"{cell}: no such id in the tables")
-
-
-def _names_by_id(folder: Path) -> dict[str, str]:
-    concepts = tables.read(folder, "concepts", ["id", "name"]).to_pydict()
-    genes = tables.read(folder, "genes", ["id", "symbol"]).to_pydict()
-    return dict(zip(genes["id"], genes["symbol"], strict=True)) | dict(zip(concepts["id"], concepts["name"], strict=True))
 
 
 def _forwardings(folder: Path) -> dict[str, str]:
@@ -432,7 +342,7 @@ def _by_kinds(scorer: Scorer, texts: list[str], kinds: npt.NDArray[Any], rows: I
     return similarity, score
 
 
-# ---------------------------------------------------------------- how good they are
+# ---------------------------------------------------------------- how neighbours enter
 
 
 def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: int = 20261121) -> Ranking:
@@ -444,7 +354,7 @@ def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: 
     floor = round(float(mean @ mean), 4)
     plain = Scorer(scorer.model, scorer.encode, evidence=e, ranking=Ranking(floor=floor))
     plain._trait_vectors, plain._worlds = scorer.trait_vectors, scorer._worlds
-    draws = _Draws.of(plain, split, tables_dir, "development", seed=seed)
+    draws = Draws.of(plain.world(tables_dir), split, "development", seed=seed)
     if draws is None:
         return Ranking(floor=floor)
     parts = [plain.parts(draws.texts, *side) for side in (draws.positive, draws.other_snp, draws.other_text)]
@@ -455,318 +365,6 @@ def fit_ranking(scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, seed: 
             each[direct, block] = draws.mean_aucs(*scored)
     best = max(each, key=lambda pair: (round(float(np.nanmean(each[pair])), 4), -sum(pair)))
     gain = each[best] - each[0.0, 0.0]
-    helps = float(np.nanmean(gain)) >= LEAST_GAIN and _interval(gain, draws.loci)[0] > 0
+    helps = float(np.nanmean(gain)) >= LEAST_GAIN and interval(gain, draws.loci)[0] > 0
     chosen = best if helps else (0.0, 0.0)
     return Ranking(*chosen, floor=floor, gain=round(float(np.nanmean(gain)), 4), n_pairs=draws.n)
-
-
-def evaluate_snp_traits(
-    scorer: Scorer, split: pd.DataFrame, tables_dir: Path, *, part: str = "test", most_pairs: int = 10_000, seed: int = 20261121
-) -> dict[str, float]:
-    """Measure how well held-out SNP-trait pairs stand out against random ones that are no known pair.
-
-    Negatives come from SNPs and traits that training saw, and are never a known pair, an LD mate of one, or an ancestor or
-    descendant of its trait. Beside each AUC stand that of the degree alone (which trait or SNP is popular), and the AUC
-    against negatives of the same degree. Intervals (95 %) resample loci.
-
-    Returns:
-        Figures by name: `auc_trait` (the SNP is exchanged), `auc_snp` (the trait is exchanged), `..._degree`,
-        `..._matched` and `..._seen` (SNPs that training linked to another trait, not only their LD block), for the cosine and, with the prefix `score_`, for the score; `mrr` and `recall_at_10` of the trait among
-        all traits, known ones left out; how many held-out pairs there are and how many have a vector.
-    """
-    figures: dict[str, float] = {"held_out_pairs": int((split["part"] == part).sum())}
-    draws = _Draws.of(scorer, split, tables_dir, part, most_pairs=most_pairs, seed=seed)
-    if draws is None:
-        return figures | {"scored_pairs": 0}
-    figures |= {"pairs_with_a_vector": draws.n_with_vector, "scored_pairs": draws.n}
-    matched = _Draws.of(scorer, split, tables_dir, part, most_pairs=most_pairs, seed=seed, matched=True)
-    for end, drawn in (("", draws), ("_matched", matched)):
-        if drawn is None:
-            continue
-        scored = [scorer.text_snp(drawn.texts, *side) for side in (drawn.positive, drawn.other_snp, drawn.other_text)]
-        for number, prefix in enumerate(("", "score_")):
-            figures |= drawn.figures(prefix, end, *(values[number] for values in scored))
-    figures |= draws.degree_figures()
-    figures |= _rank_figures(scorer, draws)
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
-
-
-N_NEGATIVES = 20
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Held-out pairs and negatives for them, as rows of `texts` and of the model's SNPs."""
-
-    texts: list[str]
-    n_with_vector: int
-    loci: npt.NDArray[Any]  # of each positive
-    positive: tuple[Integers, Integers]  # (n,) text, SNP
-    other_snp: tuple[Integers, Integers]  # (n * N_NEGATIVES,)
-    other_text: tuple[Integers, Integers]
-    valid_snp: npt.NDArray[np.bool_]  # (n, N_NEGATIVES)
-    valid_text: npt.NDArray[np.bool_]
-    snp_degree: Integers  # by row of the model
-    text_degree: Integers  # by row of texts
-    world: _World
-
-    @classmethod
-    def of(
-        cls, scorer: Scorer, split: pd.DataFrame, tables_dir: Path, part: str, *, most_pairs: int = 10_000, seed: int, matched: bool = False
-    ) -> _Draws | None:
-        """Draw them; None when no held-out pair has a vector."""
-        if scorer.evidence is None:
-            return None
-        world = scorer.world(tables_dir)
-        held = split[split["part"] == part]
-        held = held[[variant in scorer.model.snp_rows for variant in held["variant_id"].tolist()]]
-        held = held.drop_duplicates(["object_name", "variant_id"])
-        n_with_vector = len(held)
-        if not n_with_vector:
-            return None
-        if len(held) > most_pairs:
-            held = held.sample(most_pairs, random_state=seed)
-        random = np.random.default_rng(seed)
-        texts = [*scorer.evidence.texts]
-        numbers = {text: number for number, text in enumerate(texts)}
-        text = np.array([numbers.setdefault(name, len(numbers)) for name in held["object_name"]], dtype=np.int64)
-        snp = np.array([scorer.model.snp_rows[variant] for variant in held["variant_id"]], dtype=np.int64)
-        world = world.with_texts(list(numbers), dict(zip(held["object_name"], held["trait_group"], strict=True)))
-        other_snp, valid_snp = world.draw_snps(text, snp, random, matched=matched)
-        other_text, valid_text = world.draw_texts(text, snp, random, matched=matched)
-        return cls(
-            texts=list(numbers),
-            n_with_vector=n_with_vector,
-            loci=held["locus"].to_numpy(dtype=object),
-            positive=(text, snp),
-            other_snp=(np.repeat(text, N_NEGATIVES), other_snp.ravel()),
-            other_text=(other_text.ravel(), np.repeat(snp, N_NEGATIVES)),
-            valid_snp=valid_snp,
-            valid_text=valid_text,
-            snp_degree=world.snp_degree,
-            text_degree=world.text_degree,
-            world=world,
-        )
-
-    @property
-    def n(self) -> int:
-        return len(self.positive[0])
-
-    def each_auc(self, positive: Floats, other: Floats, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Give each positive the share of its negatives that lie below it, ties half."""
-        others = other.reshape(valid.shape)
-        wins = (positive[:, None] > others) + 0.5 * (positive[:, None] == others)
-        with np.errstate(invalid="ignore"):
-            return np.asarray((wins * valid).sum(axis=1) / valid.sum(axis=1))
-
-    def mean_aucs(self, positive: Floats, other_snp: Floats, other_text: Floats) -> npt.NDArray[np.float64]:
-        """Give each positive the mean of its two shares."""
-        return (self.each_auc(positive, other_snp, self.valid_snp) + self.each_auc(positive, other_text, self.valid_text)) / 2
-
-    def figures(self, prefix: str, end: str, positive: Floats, other_snp: Floats, other_text: Floats) -> dict[str, float]:
-        out: dict[str, float] = {}
-        for name, other, valid in (("trait", other_snp, self.valid_snp), ("snp", other_text, self.valid_text)):
-            values = self.each_auc(positive, other, valid)
-            out[f"{prefix}auc_{name}{end}"] = float(np.nanmean(values))
-            if not end:
-                out[f"{prefix}auc_{name}_low"], out[f"{prefix}auc_{name}_high"] = _interval(values, self.loci)
-                out[f"{prefix}auc_{name}_seen"] = float(np.nanmean(values[self.seen])) if self.seen.any() else float("nan")
-        return out
-
-    @property
-    def seen(self) -> npt.NDArray[np.bool_]:
-        """Tell which positives have a SNP that training linked to another trait; the others have their LD block only."""
-        return np.asarray(self.snp_degree[self.positive[1]] > 0)
-
-    def degree_figures(self) -> dict[str, float]:
-        snps, texts = self.snp_degree.astype(np.float32), self.text_degree.astype(np.float32)
-        return {
-            "auc_trait_degree": float(np.nanmean(self.each_auc(snps[self.positive[1]], snps[self.other_snp[1]], self.valid_snp))),
-            "auc_snp_degree": float(np.nanmean(self.each_auc(texts[self.positive[0]], texts[self.other_text[0]], self.valid_text))),
-        }
-
-
-def _interval(values: npt.NDArray[np.float64], units: npt.NDArray[Any], *, resamples: int = 500, seed: int = 0) -> tuple[float, float]:
-    """Give the 95 % interval of a mean under resampling of units."""
-    known = np.isfinite(values)
-    names, unit = np.unique(units[known].astype(str), return_inverse=True)
-    if len(names) < 2:
-        return float("nan"), float("nan")
-    sums, sizes = np.bincount(unit, weights=values[known]), np.bincount(unit)
-    drawn = np.random.default_rng(seed).integers(0, len(names), (resamples, len(names)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _rank_figures(scorer: Scorer, draws: _Draws, *, most_pairs: int = 500) -> dict[str, float]:
-    """Rank the held-out trait of a SNP among all traits of training; known and related ones are left out."""
-    n_texts = len(scorer.evidence.texts) if scorer.evidence else 0
-    in_training = np.flatnonzero(draws.positive[0] < n_texts)[:most_pairs]
-    if not len(in_training) or n_texts < 2:
-        return {}
-    vectors = scorer.model.text_vectors(scorer.trait_vectors, draws.texts[:n_texts])
-    ranks: dict[str, list[float]] = {"": [], "score_": []}
-    for text, snp in zip(draws.positive[0][in_training].tolist(), draws.positive[1][in_training].tolist(), strict=True):
-        allowed = ~draws.world.known(np.arange(n_texts), np.full(n_texts, snp))
-        similarity = vectors @ scorer.model.snp_vectors[snp].astype(np.float32)
-        for prefix, values in (("", similarity), ("score_", scorer.ranked(similarity, snp))):
-            own = values[text]
-            ranks[prefix].append(1 + float(((values > own) & allowed).sum()) + 0.5 * float(((values == own) & allowed).sum()))
-    out = {}
-    for prefix, of_pairs in ranks.items():
-        out[f"{prefix}mrr"] = float(np.mean(1 / np.array(of_pairs)))
-        out[f"{prefix}recall_at_10"] = float(np.mean(np.array(of_pairs) <= 10))
-    return out
-
-
-@dataclass(frozen=True)
-class _World:
-    """What is known to go together, as (trait group, locus): a negative must not be one of these."""
-
-    snp_degree: Integers
-    text_degree: Integers
-    seen_snps: Integers  # rows of the model that a trait task names
-    n_seen_texts: int
-    text_group: Integers  # of each text
-    snp_locus: Integers  # of each row of the model
-    n_loci: int
-    taken: Integers  # sorted group * n_loci + locus, relatives of known groups included
-    group_numbers: Mapping[str, int]
-
-    @classmethod
-    def of(cls, model: Model, evidence: Evidence, tables_dir: Path) -> _World:
-        import pyarrow.compute as pc
-
-        columns = ["kind", "variant_id", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids"]
-        rows = tables.read(tables_dir, "associations", columns)
-        rows = rows.filter(pc.not_equal(rows["kind"], "eqtl"))
-        loci = loci_of(tables.read(tables_dir, "variants", ["id", "kind", "chromosome", "position", "locus", "in_mhc"]))
-        groups = trait_groups(rows)
-        names = dict(zip(rows["object_name"].to_pylist(), rows["object_id"].to_pylist(), strict=True))
-        labels = _names_by_id(tables_dir)
-        by_label: dict[str, str] = {label: id_ for id_, label in labels.items()}
-        group_of = {name: groups[object_id] for name, object_id in names.items()}
-        locus_numbers: dict[str, int] = {}
-        snp_locus = np.array([locus_numbers.setdefault(loci.get(snp) or snp, len(locus_numbers)) for snp in model.snp_ids], dtype=np.int64)
-        group_numbers: dict[str, int] = {}
-        text_groups = [group_of.get(text) or by_label.get(text, f"name:{text}") for text in evidence.texts]
-        text_group = np.array([group_numbers.setdefault(group, len(group_numbers)) for group in text_groups], dtype=np.int64)
-        units = {
-            (group_numbers.setdefault(groups[trait], len(group_numbers)), locus_numbers[loci.get(snp) or snp])
-            for trait, snp in zip(rows["object_id"].to_pylist(), rows["variant_id"].to_pylist(), strict=True)
-            if (loci.get(snp) or snp) in locus_numbers
-        }
-        taken = _with_relatives(units, group_numbers, tables_dir)
-        known = evidence.snp_rows
-        degrees = evidence.snp_degrees
-        snp_degree = np.array([degrees[known[snp]] if snp in known else 0 for snp in model.snp_ids], dtype=np.int64)
-        keys = np.unique(taken[:, 0] * len(locus_numbers) + taken[:, 1])
-        return cls(
-            snp_degree,
-            evidence.text_degrees,
-            np.flatnonzero(snp_degree > 0),
-            len(evidence.texts),
-            text_group,
-            snp_locus,
-            len(locus_numbers),
-            keys,
-            group_numbers,
-        )
-
-    def with_texts(self, texts: list[str], groups: Mapping[str, str]) -> _World:
-        """Append held-out texts that training did not see."""
-        from dataclasses import replace
-
-        new = texts[self.n_seen_texts :]
-        numbers = [self.group_numbers.get(groups[text], -1) for text in new]
-        return replace(
-            self,
-            text_group=np.concatenate([self.text_group, np.array(numbers, dtype=np.int64)]),
-            text_degree=np.concatenate([self.text_degree, np.zeros(len(new), dtype=np.int64)]),
-        )
-
-    def known(self, text: Integers, snp: Integers) -> npt.NDArray[np.bool_]:
-        """Tell which pairs are known, or an LD mate or a relative of known ones."""
-        keys = self.text_group[text] * self.n_loci + self.snp_locus[snp]
-        at = np.minimum(np.searchsorted(self.taken, keys), max(0, len(self.taken) - 1))
-        return self.taken[at] == keys if len(self.taken) else np.zeros(len(keys), dtype=bool)
-
-    def draw_snps(
-        self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
-    ) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """Draw SNPs for each text; those that are known to go with it are drawn again, some times."""
-        draw = _drawer(self.seen_snps, self.snp_degree, snp, random, matched=matched)
-        return _redrawn(draw, lambda other: self.known(np.repeat(text, N_NEGATIVES), other.ravel()).reshape(other.shape))
-
-    def draw_texts(
-        self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
-    ) -> tuple[Integers, npt.NDArray[np.bool_]]:
-        """Draw texts for each SNP likewise."""
-        draw = _drawer(np.arange(self.n_seen_texts), self.text_degree, text, random, matched=matched)
-        return _redrawn(draw, lambda other: self.known(other.ravel(), np.repeat(snp, N_NEGATIVES)).reshape(other.shape))
-
-
-def _drawer(pool: Integers, degree: Integers, anchor: Integers, random: np.random.Generator, *, matched: bool) -> Callable[[], Integers]:
-    """Give a function that draws N_NEGATIVES of the pool for each anchor, from its own bin of degrees if `matched`."""
-    if not matched:
-        return lambda: pool[random.integers(0, len(pool), (len(anchor), N_NEGATIVES))]
-    bins = _degree_bins(degree)
-    ordered = pool[np.argsort(bins[pool], kind="stable")]
-    first = np.searchsorted(bins[ordered], bins[anchor], side="left")
-    last = np.searchsorted(bins[ordered], bins[anchor], side="right")
-    # an anchor of a degree that nothing in training has takes the nearest one
-    first = np.minimum(first, len(ordered) - 1)
-    size = np.maximum(1, last - first)
-    return lambda: ordered[first[:, None] + (random.random((len(anchor), N_NEGATIVES)) * size[:, None]).astype(np.int64)]
-
-
-def _degree_bins(degree: Integers) -> Integers:
-    """Bin degrees: each its own up to 8, then by eighths of an octave.
-
-    >>> _degree_bins(np.array([0, 1, 2, 8, 100, 101])).tolist()
-    [0, 1, 2, 8, 37, 37]
-    """
-    return np.where(degree <= 8, degree, 8 + (8 * np.log2(np.maximum(degree, 8) / 8)).astype(np.int64))
-
-
-def _redrawn(draw: Callable[[], Integers], known: Callable[[Integers], npt.NDArray[np.bool_]]) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    other = draw()
-    bad = known(other)
-    for _ in range(5):
-        if not bad.any():
-            break
-        other = np.where(bad, draw(), other)
-        bad = known(other)
-    return other, ~bad
-
-
-def _with_relatives(units: Iterable[tuple[int, int]], group_numbers: Mapping[str, int], tables_dir: Path) -> Integers:
-    """Add, for each known (group, locus), the same locus with each ancestor and descendant of the group."""
-    related = _relatives(group_numbers, tables_dir)
-    rows = [(relative, locus) for group, locus in units for relative in (group, *related.get(group, ()))]
-    return np.array(rows, dtype=np.int64).reshape(-1, 2)
-
-
-def _relatives(group_numbers: Mapping[str, int], tables_dir: Path) -> dict[int, list[int]]:
-    """Give the ancestors and descendants of each group that are groups too."""
-    import pyarrow.compute as pc
-
-    relations = tables.read(tables_dir, "relations", ["subject_id", "predicate", "object_id"])
-    relations = relations.filter(pc.equal(relations["predicate"], "IS_A"))
-    parents: dict[str, list[str]] = {}
-    for child, parent in zip(relations["subject_id"].to_pylist(), relations["object_id"].to_pylist(), strict=True):
-        parents.setdefault(child, []).append(parent)
-    related: dict[int, list[int]] = {}
-    for group, number in group_numbers.items():
-        above: set[str] = set()
-        waiting = list(parents.get(group, ()))
-        while waiting:
-            term = waiting.pop()
-            if term not in above:
-                above.add(term)
-                waiting += parents.get(term, ())
-        for ancestor in sorted(above & group_numbers.keys()):
-            related.setdefault(number, []).append(group_numbers[ancestor])
-            related.setdefault(group_numbers[ancestor], []).append(number)
-    return related

@@ -17,7 +17,7 @@ from kgbuild.errors import WorkspaceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TABLES", "Column", "Table", "concatenate", "empty", "from_columns", "from_rows", "read", "schema", "write"]
+__all__ = ["TABLES", "Column", "Table", "concatenate", "empty", "from_columns", "from_rows", "names_by_id", "read", "schema", "write"]
 
 
 @dataclass(frozen=True)
@@ -341,6 +341,13 @@ def read(folder: Path, name: str, columns: Sequence[str] | None = None) -> pa.Ta
     if not path.exists():
         raise WorkspaceError(f"{path} is missing", advice="Run `kgbuild ingest` to make the tables again.")
     return pq.read_table(path, columns=None if columns is None else list(columns))
+
+
+def names_by_id(folder: Path) -> dict[str, str]:
+    """Give the name of each concept and the symbol of each gene in a folder of tables."""
+    concepts = read(folder, "concepts", ["id", "name"]).to_pydict()
+    genes = read(folder, "genes", ["id", "symbol"]).to_pydict()
+    return dict(zip(genes["id"], genes["symbol"], strict=True)) | dict(zip(concepts["id"], concepts["name"], strict=True))
 
 
 def _checked(name: str, table: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ import pytest
 from little_tables import table
 from small_terms import embed, organ_gold, organ_terms
 
-from kgbuild.evaluation import calibrate, evaluate_links, expected_calibration_error, reliability_svg, split_gold
+from kgbuild.evaluation.mapping import calibrate, evaluate_links, expected_calibration_error, reliability_svg, split_gold
 
 
 def as_table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -13,9 +13,12 @@ from little_tables import association, concept, table, variant, write
 
 from embedder import HashedNgramEncoder, Task, TrainingData, centroid_model, unit_rows
 from kgbuild import tables
+from kgbuild.draws import World, _degree_bins, interval
 from kgbuild.errors import ModelError, SourceError
+from kgbuild.evaluation.snp_traits import evaluate_snp_traits
+from kgbuild.evidence import Evidence
 from kgbuild.pairs import build_pairs
-from kgbuild.scoring import Evidence, Ranking, Scorer, _best_cosines, _degree_bins, _interval, evaluate_snp_traits, fit_ranking, score_pairs
+from kgbuild.scoring import Ranking, Scorer, _best_cosines, fit_ranking, score_pairs
 from kgbuild.splits import split_snp_traits
 
 ENCODER = HashedNgramEncoder(128)
@@ -175,8 +178,6 @@ def test_without_a_held_out_pair_that_has_a_vector_nothing_is_claimed(tmp_path: 
 
 
 def test_a_negative_is_never_known_nor_a_mate_nor_a_relative(tmp_path: Path) -> None:
-    from kgbuild.scoring import _World
-
     rows = [association("Diabetes", 1, "EFO:1"), association("Type 2 diabetes", 3, "EFO:2"), association("Gout", 4, "EFO:3")]
     variants = [variant(1, "ld:1:1"), variant(2, "ld:1:1"), variant(3), variant(4)]
     concepts = [concept("EFO:1", "diabetes"), concept("EFO:2", "type 2 diabetes mellitus"), concept("EFO:3", "gout")]
@@ -184,7 +185,7 @@ def test_a_negative_is_never_known_nor_a_mate_nor_a_relative(tmp_path: Path) -> 
     write(tmp_path, concepts=concepts, relations=is_a, variants=variants, associations=rows)
     data = build_pairs(tmp_path).data
     evidence = Evidence.of(data)
-    known_world = _World.of(centroid_model(data, ENCODER.encode(data.texts), encoder=ENCODER), evidence, tmp_path)
+    known_world = World.of(centroid_model(data, ENCODER.encode(data.texts), encoder=ENCODER), evidence, tmp_path)
     text = {name: number for number, name in enumerate(evidence.texts)}
     cases = [
         ("Type 2 diabetes", 2),
@@ -206,8 +207,8 @@ def test_degree_bins_are_fine_for_small_and_coarse_for_large_degrees() -> None:
 
 def test_an_interval_resamples_units_not_pairs() -> None:
     values = np.array([0.0, 1.0] * 50)
-    one_unit_each = _interval(values, np.arange(100))
-    two_units = _interval(values, np.array(["a", "b"] * 50))
+    one_unit_each = interval(values, np.arange(100))
+    two_units = interval(values, np.array(["a", "b"] * 50))
     assert one_unit_each[1] - one_unit_each[0] < 0.25
     assert two_units == (0.0, 1.0)
 
@@ -227,13 +228,15 @@ def test_from_tables_to_scores_no_torch_is_loaded(tmp_path: Path) -> None:
 import sys, pathlib
 from embedder import EncoderSpec, centroid_model, open_encoder
 from kgbuild import pairs, scoring, splits, tables, vectors
+from kgbuild.evaluation.snp_traits import evaluate_snp_traits
+from kgbuild.evidence import Evidence
 folder = pathlib.Path({str(tmp_path)!r})
 split = splits.split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"))
 data = pairs.build_pairs(folder, snp_traits=split, mappings=splits.split_mappings(tables.read(folder, "mappings"))).data
 encoder, cache = open_encoder(EncoderSpec("hashed")), vectors.VectorCache(folder / "cache")
 encode = lambda texts: vectors.encode_texts(texts, encoder, cache)
-scorer = scoring.Scorer(centroid_model(data, encode(data.texts), encoder=encoder), encode, evidence=scoring.Evidence.of(data))
-scoring.evaluate_snp_traits(scorer, split, folder)
+scorer = scoring.Scorer(centroid_model(data, encode(data.texts), encoder=encoder), encode, evidence=Evidence.of(data))
+evaluate_snp_traits(scorer, split, folder)
 print(scoring.score_pairs(folder / "pairs.tsv", folder / "scored.tsv", scorer, tables_dir=folder))
 print([name for name in ("torch", "transformers", "sklearn", "faiss") if name in sys.modules])
 """

@@ -19,6 +19,8 @@ import numpy as np
 
 from embedder import PRESETS, EncoderSpec, Model, TrainingData, open_encoder, train, unit_rows
 from kgbuild import pairs, scoring, splits, tables
+from kgbuild.evaluation.snp_traits import evaluate_snp_traits
+from kgbuild.evidence import Evidence
 from kgbuild.vectors import VectorCache, encode_texts
 from kgbuild.workspace import Workspace
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = workspace.folder("tables")
     held = splits.split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.0, development=HELD_OUT)
     data = pairs.build_pairs(folder, snp_traits=held, mappings=splits.split_mappings(tables.read(folder, "mappings"))).data
-    weights, evidence = _held_weights(folder, data), scoring.Evidence.of(data)
+    weights, evidence = _held_weights(folder, data), Evidence.of(data)
     encoder, cache = open_encoder(EncoderSpec("minilm", max_length=64)), VectorCache(workspace.cache_dir)
 
     def read(texts: list[str]) -> Any:
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = []
         for seed in range(options.seeds):
             model = train(data, vectors, replace(DEFAULT, **SETTINGS[name], seed=seed), encoder=encoder)
-            figures = scoring.evaluate_snp_traits(scoring.Scorer(model, read, evidence=evidence), held, folder, part="development")
+            figures = evaluate_snp_traits(scoring.Scorer(model, read, evidence=evidence), held, folder, part="development")
             keys = ("auc_trait", "auc_snp", "auc_trait_matched", "auc_snp_matched")
             found.append([*(figures[key] for key in keys), _order(model, read, weights)])
         mean, spread = np.mean(found, axis=0), np.std(found, axis=0)

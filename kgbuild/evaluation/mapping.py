@@ -342,7 +342,3 @@ def _packaged(efo_path: Path, cache_dir: Path) -> tuple[Terms, pd.DataFrame, Emb
         embed,
         encoder.spec.model,
     )
-
-
-if __name__ == "__main__":
-    main()
