@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from neo4j_browser import BROWSER_FILES
 
-from kgbuild import exports, queries
+from kgbuild import exports, omop, queries
 from kgbuild.schema import COMMON, EDGE_TYPES, NODE_LABELS, RELATIONS, SCHEMA_VERSION, SOURCE, EdgeType, Property
 from kgbuild.sources import KINDS
 from kgbuild.tables import TABLES, Table
@@ -45,6 +45,9 @@ def formats() -> str:
         "### Mapping table: CSV",
         _CSV_INTRODUCTION,
         _markdown_table(("column", "meaning"), [(f"`{name}`", meaning) for name, meaning in exports.WIDE_COLUMNS.items()]),
+        "### Mapping table: OMOP",
+        _OMOP_INTRODUCTION,
+        _markdown_table(("column", "what is in it"), [(f"`{name}`", meaning) for name, meaning in omop.MAP_COLUMNS.items()]),
         "### Graph: KGX",
         _KGX_INTRODUCTION,
         _markdown_table(("ours", "Biolink's"), [(f"`{ours}:`", f"`{theirs}:`") for ours, theirs in exports.BIOLINK_PREFIXES.items()]),
@@ -208,7 +211,19 @@ any value is left out. The licence in the header is unspecified on purpose: each
 _EXTENSIONS_INTRODUCTION = "Extension columns, declared in the header:"
 
 _CSV_INTRODUCTION = """`--format csv` writes one row per source code, for a spreadsheet or a join. A code without an accepted term has a row, too:
-"none of these" is an answer. Quotes as in RFC 4180. `--format json` writes the SSSOM records as SSSOM/JSON."""
+"none of these" is an answer. Quotes as in RFC 4180. `--format json` writes the SSSOM records as SSSOM/JSON, in
+the form that `sssom` reads: prefixes as `@context`, and what is an extension column in TSV as `name=value` in `other`, since its reader refuses
+other slots than the standard's."""
+
+_OMOP_INTRODUCTION = """`--format omop` writes a folder with `source_to_concept_map.csv` and the rows of `concept.csv` and `vocabulary.csv` that it needs, in the
+columns of [OMOP's CDM 5.4](https://ohdsi.github.io/CommonDataModel/cdm54.html). Accepted links go out, broader ones too: OMOP maps
+uphill; with `--review` also what awaits review. OMOP has no EFO. A term gets one of the numbers from 2,000,000,000 on, which OMOP leaves
+to each site: it is made from the CURIE alone (`kgbuild.omop.concept_number`: EFO:0000400 is 2000000400, MONDO:0005148 is 2010005148), so it is the same
+in every export, and `concept.csv` has the CURIE as `concept_code`. These concepts are not standard ones (`standard_concept` is empty):
+whoever needs SNOMED joins it to EFO under a licence of their own.
+
+The same in Python, for a data frame: `kgbuild.exports.mapping_tables(tables_dir, links_dir, format="csv")["mappings"].to_pandas()`; with
+`format="omop"`, a table by each of the three names. Read files with `pandas.read_csv(path, dtype=str)`: PheCodes are texts."""
 
 _KGX_INTRODUCTION = """`kgbuild export graph` writes `nodes.tsv` and `edges.tsv`. Cells are never quoted. The values of a list are joined by `|`. Readers of
 KGX split every cell at a pipe, so inside any value a pipe is `%7C`, a line feed `%0A`, a carriage return `%0D`, a tab `%09`, and

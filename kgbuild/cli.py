@@ -402,8 +402,12 @@ def review(
 @app.command()
 def export(
     what: Annotated[str, typer.Argument(help="mappings, graph or neo4j-admin")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File (mappings) or folder; default: exports/ in the workspace.")] = None,
-    format_: Annotated[str | None, typer.Option("--format", help="mappings: sssom (default), csv, json; graph: kgx (default), csv")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File (mappings) or folder (graph, omop); default: exports/ in the workspace.")
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="mappings: sssom (default), csv, json, omop; graph: kgx (default), csv")
+    ] = None,
     include_restricted: Annotated[
         bool, typer.Option("--include-restricted", help="Also write rows that their source does not allow to pass on.")
     ] = False,
@@ -415,7 +419,7 @@ def export(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the harmonised mapping table (SSSOM, CSV) or the graph (KGX, CSV, files for neo4j-admin).
+    """Write the harmonised mapping table (SSSOM, CSV, OMOP) or the graph (KGX, CSV, files for neo4j-admin).
 
     Rows that may not be passed on stay out unless asked for, and are counted. `neo4j-admin` writes all of the graph, for an
     empty database of your own: run the command that it prints on the stopped server, start it, and `kgbuild populate --to` it.

@@ -1,4 +1,4 @@
-"""Links, groups, tables and a graph's files in; mapping tables (SSSOM, CSV, JSON) and graphs (KGX, CSV) for other tools out.
+"""Links, groups, tables and a graph's files in; mapping tables (SSSOM, CSV, JSON, OMOP) and graphs (KGX, CSV) for other tools out.
 
 A row goes out only if every source it was made from may be passed on (`redistributable` in the table `sources`); what stays
 out is counted by source. Everything is written column by column from Arrow, and a file appears under its name when it is whole.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import kgbuild
 from kgbuild import tables
 from kgbuild.errors import UsageError
+from kgbuild.omop import omop_tables
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, EdgeType, Property
 from kgbuild.stores import GraphFiles
 from kgbuild.vocabulary import PREFIXES, content_id
@@ -38,13 +39,14 @@ __all__ = [
     "export_mappings",
     "list_records",
     "mapping_records",
+    "mapping_tables",
     "unescape",
     "write_sssom",
 ]
 
 Progress = Callable[[str, int, int], None]
 
-MAPPING_FORMATS = ("sssom", "csv", "json")
+MAPPING_FORMATS = ("sssom", "csv", "json", "omop")
 GRAPH_FORMATS = ("kgx", "csv")
 
 # https://mapping-commons.github.io/sssom/Mapping/
@@ -177,47 +179,101 @@ def export_mappings(
     mapping_date: str | None = None,
     progress: Progress | None = None,
 ) -> ExportSummary:
-    """Write the harmonised mapping table to the file `out`.
+    """Write the harmonised mapping table to `out`: a file, or for `omop` a folder.
 
     Accepted links go out, and what curators rejected (`Not`); with `include_review` also what awaits review.
 
     Args:
-        format: `sssom` (TSV, one row a justification), `csv` (one row a source code) or `json` (the SSSOM records).
+        format: `sssom` (TSV, one row a justification), `csv` (one row a source code), `json` (the SSSOM records) or `omop`
+            (SOURCE_TO_CONCEPT_MAP, with the rows of CONCEPT and VOCABULARY that it needs).
         include_restricted: Write rows, too, whose source may not be passed on: for your own use.
         mapping_date: When the links were made, ISO 8601.
 
     Raises:
         UsageError: There is no such format.
     """
+    report = progress or _silent
+    report("export mappings", 0, 3)
+    chosen = _chosen(tables_dir, links_dir, format, include_restricted, include_review, mapping_date)
+    report("export mappings", 2, 3)
+    files: tuple[Path, ...] = (out,)
+    if format == "csv":
+        _write_table(chosen.tables["mappings"], out)
+    elif format == "omop":
+        out.mkdir(parents=True, exist_ok=True)
+        files = tuple(out / f"{name}.csv" for name in chosen.tables)
+        for path, table in zip(files, chosen.tables.values(), strict=True):
+            _write_table(table, path)
+    else:
+        (write_sssom if format == "sssom" else _write_json)(chosen.tables["mappings"], out, sources=chosen.sources)
+    report("export mappings", 3, 3)
+    return ExportSummary(files, chosen.rows, chosen.withheld)
+
+
+def mapping_tables(
+    tables_dir: Path,
+    links_dir: Path,
+    *,
+    format: str = "csv",
+    include_restricted: bool = False,
+    include_review: bool = False,
+    mapping_date: str | None = None,
+) -> dict[str, pa.Table]:
+    """Give what `export_mappings` writes as Arrow tables, for a data frame: "mappings", or the tables of OMOP by their names.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    return _chosen(tables_dir, links_dir, format, include_restricted, include_review, mapping_date).tables
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What goes out, and the count of what goes and what stays."""
+
+    tables: dict[str, pa.Table]
+    sources: pa.Table
+    rows: dict[str, int]
+    withheld: dict[str, int]
+
+
+def _chosen(
+    tables_dir: Path, links_dir: Path, format: str, include_restricted: bool, include_review: bool, mapping_date: str | None
+) -> _Chosen:
     import pyarrow.compute as pc
 
     _refuse_unknown(format, MAPPING_FORMATS)
-    report = progress or _silent
-    report("export mappings", 0, 3)
     links = tables.read(links_dir, "links")
-    concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "source"])
+    concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "kind", "source"])
     sources = tables.read(tables_dir, "sources")
     wanted = pc.or_(pc.equal(links["decision"], "accept"), pc.equal(links["predicate"], "not"))
     if include_review:
         wanted = pc.or_(wanted, pc.equal(links["decision"], "review"))
-    withheld: Counter[str] = Counter()
     blocked = _blocking_source(links, concepts, [] if include_restricted else _restricted(sources))
-    withheld.update(s for s in blocked.filter(wanted).to_pylist() if s is not None)
+    withheld = Counter(s for s in blocked.filter(wanted).to_pylist() if s is not None)
     passable = pc.is_null(blocked)
-    report("export mappings", 1, 3)
+    going = links.filter(pc.and_(wanted, passable))
+    decisions = going.column("decision")
     if format == "csv":
-        table = _wide(
-            links.filter(passable), concepts, tables.read(links_dir, "groups", ["group_id", "member_id"]), include_review=include_review
-        )
-        rows = table.column("decision")
-        with write_whole(out) as aside, aside.open("wb") as handle:
-            _write_rows(handle, table, delimiter=",")
+        groups = tables.read(links_dir, "groups", ["group_id", "member_id"])
+        made = {"mappings": _wide(links.filter(passable), concepts, groups, include_review=include_review)}
+        decisions = made["mappings"].column("decision")
+    elif format == "omop":
+        going = going.filter(pc.not_equal(going["predicate"], "not"))
+        decisions = going.column("decision")
+        made = omop_tables(going, concepts, date=mapping_date, version=_release(concepts, sources, going))
     else:
-        records = mapping_records(links.filter(pc.and_(wanted, passable)), concepts, sources, mapping_date=mapping_date)
-        rows = records.column("decision")
-        (write_sssom if format == "sssom" else _write_json)(records, out, sources=sources)
-    report("export mappings", 3, 3)
-    return ExportSummary((out,), dict(sorted(Counter(rows.to_pylist()).items())), dict(sorted(withheld.items())))
+        made = {"mappings": mapping_records(going, concepts, sources, mapping_date=mapping_date)}
+    return _Chosen(made, sources, dict(sorted(Counter(decisions.to_pylist()).items())), dict(sorted(withheld.items())))
+
+
+def _release(concepts: pa.Table, sources: pa.Table, links: pa.Table) -> str | None:
+    """Give the release of the terms that are mapped to, where it is one."""
+    import pyarrow.compute as pc
+
+    source = pc.unique(_looked_up(links["object_id"], concepts, "id", ["source"])["source"])
+    releases = pc.unique(pc.drop_null(_looked_up(source, sources, "source", ["version"])["version"])).to_pylist()
+    return str(releases[0]) if len(releases) == 1 else None
 
 
 def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, mapping_date: str | None = None) -> pa.Table:
@@ -370,6 +426,11 @@ def _write_rows(handle: BinaryIO, table: pa.Table, *, delimiter: str, header: bo
         handle.write((delimiter.join(table.column_names) + "\n").encode())
     for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
         _write_lines(handle, [_quoted(_as_text(column), delimiter) for column in batch.columns], delimiter, pc)
+
+
+def _write_table(table: pa.Table, out: Path) -> None:
+    with write_whole(out) as aside, aside.open("wb") as handle:
+        _write_rows(handle, table, delimiter=",")
 
 
 def _write_lines(handle: BinaryIO, columns: Sequence[Any], delimiter: str, pc: Any) -> None:
@@ -596,14 +657,22 @@ def _yaml(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _write_json(records: pa.Table, out: Path, *, sources: pa.Table | None = None) -> None:
-    """Write records as SSSOM/JSON, one mapping a line."""
+    """Write records as SSSOM/JSON, one mapping a line, in the form that sssom reads: prefixes as `@context`, standard slots only.
+
+    What the TSV has in extension columns is said in `other`, as `name=value`.
+    """
     records = _with_values(records)
+    metadata = _metadata(records, sources)
+    metadata = {"@context": metadata.pop("curie_map"), **metadata}
+    metadata.pop("extension_definitions", None)
     with write_whole(out) as aside, aside.open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(_metadata(records, sources), ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "mappings": [')
+        handle.write(json.dumps(metadata, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "mappings": [')
         separator = "\n"
         for batch in records.to_batches(max_chunksize=_BATCH_ROWS):
             for row in batch.to_pylist():
-                handle.write(f"{separator}  {json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False)}")
+                said = "; ".join(f"{name}={row.pop(name)}" for name in EXTENSIONS if row.get(name) is not None)
+                filled = {k: v for k, v in (row | {"other": said or None}).items() if v is not None}
+                handle.write(f"{separator}  {json.dumps(filled, ensure_ascii=False)}")
                 separator = ",\n"
         handle.write("\n ]\n}\n")
 

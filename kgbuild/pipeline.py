@@ -961,7 +961,7 @@ def export(
     if what == "mappings":
         format_ = format_ or "sssom"
         links_dir, made = workspace.folder("links"), workspace.record("links")
-        out = out or workspace.exports_dir / f"mappings.{_SUFFIXES.get(format_, format_)}"
+        out = out or workspace.exports_dir / _NAMES.get(format_, f"mappings.{format_}")
         date = made.finished[:10] if made else None
         summary = exports.export_mappings(
             tables_dir,
@@ -1010,4 +1010,4 @@ def _export_neo4j_admin(workspace: Workspace, out: Path | None, version: str | N
     }
 
 
-_SUFFIXES = {"sssom": "sssom.tsv"}
+_NAMES = {"sssom": "mappings.sssom.tsv", "omop": "omop"}

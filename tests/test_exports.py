@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from kgbuild import exports, tables
+from kgbuild import exports, omop, tables
 from kgbuild.errors import UsageError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import GraphFiles
@@ -192,13 +193,15 @@ def test_the_same_links_give_the_same_bytes(folders: tuple[Path, Path], tmp_path
 
 
 @pytest.mark.slow
-def test_sssom_reads_and_validates_it(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    from sssom.parsers import parse_sssom_table
+@pytest.mark.parametrize("format_", ["sssom", "json"])
+def test_sssom_reads_and_validates_it(format_: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    from sssom.parsers import parse_sssom_json, parse_sssom_table
     from sssom.validators import DEFAULT_VALIDATION_TYPES, validate
 
-    exports.export_mappings(*folders, tmp_path / "m.sssom.tsv", include_review=True, include_restricted=True, mapping_date="2026-11-21")
+    out = tmp_path / f"m.{format_}"
+    exports.export_mappings(*folders, out, format=format_, include_review=True, include_restricted=True, mapping_date="2026-11-21")
     # not `strict=True`: sssom 0.4.21 refuses there what has regular metadata only
-    mappings = parse_sssom_table(str(tmp_path / "m.sssom.tsv"))
+    mappings = (parse_sssom_table if format_ == "sssom" else parse_sssom_json)(str(out))
     assert len(mappings.df) == 6
     reports = validate(mappings, DEFAULT_VALIDATION_TYPES, fail_on_error=True)
     assert {kind: report.results for kind, report in reports.items()} == {kind: [] for kind in DEFAULT_VALIDATION_TYPES}
@@ -211,6 +214,8 @@ def test_json_holds_the_same_records(folders: tuple[Path, Path], tmp_path: Path)
         ("icd10cm:E11", "EFO:1", None), ("icd10cm:J45", "EFO:2", None), ("icd10cm:J45", "EFO:1", "Not"),
     ]  # fmt: skip
     assert document["sssom_version"] == "1.1"
+    assert document["@context"]["EFO"] == "http://www.ebi.ac.uk/efo/EFO_"
+    assert document["mappings"][1]["other"] == "p_target=0.95; p_same=0.9; decision=accept; calibration=global"
 
 
 def test_csv_has_one_row_per_code_also_without_an_answer(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -232,6 +237,50 @@ def test_csv_has_one_row_per_code_also_without_an_answer(folders: tuple[Path, Pa
     assert list(rows[0]) == list(exports.WIDE_COLUMNS)
 
 
+def _csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_omop_gets_accepted_links_and_the_concepts_that_its_numbers_stand_for(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = exports.export_mappings(*folders, tmp_path / "omop", format="omop", mapping_date="2026-11-21")
+    rows, concepts, vocabularies = (_csv_rows(tmp_path / "omop" / f"{name}.csv") for name in omop.TABLES)
+    assert [tuple(row.values()) for row in rows] == [
+        ("E11", "0", "ICD10CM", "Type 2 diabetes", "2000000001", "EFO", "2026-11-21", "2099-12-31", ""),
+        ("J45", "0", "ICD10CM", "Asthma", "2000000002", "EFO", "2026-11-21", "2099-12-31", ""),
+    ]
+    shown = [(row["concept_id"], row["concept_code"], row["concept_name"], row["domain_id"], row["standard_concept"]) for row in concepts]
+    assert shown == [
+        ("2000000001", "EFO:1", "diabetes mellitus", "Condition", ""),
+        ("2000000002", "EFO:2", 'asthma "allergic"', "Condition", ""),
+    ]
+    assert [(row["vocabulary_id"], row["vocabulary_version"]) for row in vocabularies] == [("EFO", "3.74.0")]
+    assert [list(table[0]) for table in (rows, concepts, vocabularies)] == [
+        list(omop.MAP_COLUMNS),
+        list(omop.CONCEPT_COLUMNS),
+        list(omop.VOCABULARY_COLUMNS),
+    ]
+    assert (summary.rows, summary.withheld) == ({"accept": 2}, {"secret": 1, "who": 1})
+
+
+def test_a_term_s_number_fits_omop_and_differs_from_that_of_its_namesakes() -> None:
+    curies = ["EFO:0000001", "MONDO:0000001", "OBA:0000001", "OBA:VT0000001", "Orphanet:1", "NCIT:C1", "PR:000000001", "EFO:99999999"]
+    numbers = [omop.concept_number(curie) for curie in curies]
+    assert len(set(numbers)) == len(curies)
+    assert all(2_000_000_000 <= number < 2**31 for number in numbers)
+
+
+@pytest.mark.parametrize("format_", exports.MAPPING_FORMATS)
+def test_python_gives_the_tables_that_the_files_hold(format_: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = exports.export_mappings(*folders, tmp_path / "out", format=format_)
+    given = exports.mapping_tables(*folders, format=format_)
+    assert sum(summary.rows.values()) == next(iter(given.values())).num_rows
+    assert list(given) == (list(omop.TABLES) if format_ == "omop" else ["mappings"])
+    if format_ == "csv":
+        read_back = pd.read_csv(tmp_path / "out", dtype=str)
+        assert read_back["code"].tolist() == given["mappings"].to_pandas()["code"].tolist()
+
+
 def test_an_unknown_format_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no export format is called 'xlsx'"):
         exports.export_mappings(*folders, tmp_path / "m", format="xlsx")
@@ -241,6 +290,7 @@ def test_no_links_give_a_header_and_no_rows(folders: tuple[Path, Path], tmp_path
     tables.write(folders[1], {"links": tables.empty("links")})
     for format_ in exports.MAPPING_FORMATS:
         assert exports.export_mappings(*folders, tmp_path / format_, format=format_).n_rows == 0
+    assert _csv_rows(tmp_path / "omop" / "source_to_concept_map.csv") == []
     assert _sssom_rows(tmp_path / "sssom")[1] == []
     assert json.loads((tmp_path / "json").read_text())["mappings"] == []
 
