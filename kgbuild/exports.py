@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import kgbuild
 from kgbuild import tables
+from kgbuild.candidate_sets import CandidateSets, read_candidate_sets
 from kgbuild.errors import UsageError
 from kgbuild.omop import omop_tables
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, EdgeType, Property
@@ -77,6 +78,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "p_same": ("xsd:double", "probability that both are the same thing"),
     "decision": ("xsd:string", "accept, review or reject"),
     "calibration": ("xsd:string", "which fit gave the probabilities, curated, decision (a person's, in the workspace), or uncalibrated"),
+    "in_candidate_set": ("xsd:boolean", "one of the terms among which the right one is with 90 %, if there is one; empty: uncalibrated"),
 }
 
 WIDE_COLUMNS: dict[str, str] = {
@@ -263,7 +265,8 @@ def _chosen(
         decisions = going.column("decision")
         made = omop_tables(going, concepts, date=mapping_date, version=_release(concepts, sources, going))
     else:
-        made = {"mappings": mapping_records(going, concepts, sources, mapping_date=mapping_date)}
+        sets = read_candidate_sets(links_dir)
+        made = {"mappings": mapping_records(going, concepts, sources, mapping_date=mapping_date, sets=sets)}
     return _Chosen(made, sources, dict(sorted(Counter(decisions.to_pylist()).items())), dict(sorted(withheld.items())))
 
 
@@ -276,7 +279,9 @@ def _release(concepts: pa.Table, sources: pa.Table, links: pa.Table) -> str | No
     return str(releases[0]) if len(releases) == 1 else None
 
 
-def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, mapping_date: str | None = None) -> pa.Table:
+def mapping_records(
+    links: pa.Table, concepts: pa.Table, sources: pa.Table, *, mapping_date: str | None = None, sets: CandidateSets | None = None
+) -> pa.Table:
     """Turn links into SSSOM records: columns SSSOM_COLUMNS and EXTENSIONS, sorted by subject and rank.
 
     Args:
@@ -284,9 +289,10 @@ def mapping_records(links: pa.Table, concepts: pa.Table, sources: pa.Table, *, m
         concepts: At least id, name, vocabulary and source; ends that are not among them get no label and no source.
         sources: The table `sources`.
         mapping_date: When the links were made, ISO 8601.
+        sets: Which candidates are in their subject's set.
     """
     links = links.sort_by([(c, "ascending") for c in ("subject_id", "rank", "object_id", "predicate", "justification")])
-    return _records(links.combine_chunks(), concepts, sources, mapping_date)
+    return _records(links.combine_chunks(), concepts, sources, mapping_date, sets)
 
 
 def list_records(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -300,10 +306,14 @@ def list_records(answers: Sequence[Mapping[str, Any]]) -> pa.Table:
 def _record_type(name: str) -> pa.DataType:
     import pyarrow as pa
 
+    if name == "in_candidate_set":
+        return pa.bool_()
     return pa.float64() if name in {"confidence", "similarity_score", "p_target", "p_same"} else pa.string()
 
 
-def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_date: str | None) -> pa.Table:
+def _records(
+    links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_date: str | None, sets: CandidateSets | None = None
+) -> pa.Table:
     import pyarrow.compute as pc
 
     columns: dict[str, Any] = {
@@ -322,7 +332,20 @@ def _records(links: pa.Table, concepts: pa.Table, sources: pa.Table, mapping_dat
     columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
     columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
     columns |= {name: links[name] for name in ("decision", "calibration")}
+    columns["in_candidate_set"] = _in_set(links, concepts, sets)
     return _completed(columns, mapping_date)
+
+
+def _in_set(links: pa.Table, concepts: pa.Table, sets: CandidateSets | None) -> Any:
+    """Tell which links are in their subject's candidate set; null for what is uncalibrated, or no candidate of a subject."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if sets is None:
+        return pa.nulls(links.num_rows, pa.bool_())
+    vocabularies = _looked_up(links["subject_id"], concepts, "id", ["vocabulary"])["vocabulary"].to_numpy(zero_copy_only=False)
+    inside = pa.array(sets.contains(links["p_target"].to_numpy(), vocabularies))
+    return pc.if_else(pc.and_(pc.is_valid(links["p_target"]), pc.greater(links["rank"], 0)), inside, None)
 
 
 def _completed(columns: dict[str, Any], mapping_date: str | None) -> pa.Table:

@@ -176,7 +176,7 @@ def _node_vectors(workspace: Workspace, configuration: Configuration) -> dict[st
 
 
 def _links_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
-    from kgbuild import contrast, decisions, links, merge
+    from kgbuild import candidate_sets, contrast, decisions, links, merge
 
     inputs = {"tables": tables.key}
     if configuration.harmonise.space == "model":
@@ -184,7 +184,8 @@ def _links_stage(workspace: Workspace, configuration: Configuration, tables: Sta
     if (workspace.root / decisions.FILE).exists():
         inputs["decisions"] = workspace.input_hash(workspace.root / decisions.FILE)
     settings = {"encoder": configuration.encoder.model_dump(), "harmonise": configuration.harmonise.model_dump()}
-    return Stage("links", links.VERSION, inputs, {**settings, "merge": merge.VERSION, "contrast": contrast.VERSION})
+    made_by = {"merge": merge.VERSION, "contrast": contrast.VERSION, "candidate_sets": candidate_sets.VERSION}
+    return Stage("links", links.VERSION, inputs, {**settings, **made_by})
 
 
 def _graph_stage(workspace: Workspace, configuration: Configuration, tables: Stage, links: Stage) -> Stage:
@@ -583,7 +584,7 @@ def _bridge_settings(configuration: Configuration) -> BridgeSettings:
 
 
 def _build_links(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
-    from kgbuild import contrast, links, merge, tables
+    from kgbuild import candidate_sets, contrast, links, merge, tables
     from kgbuild.evaluation import mapping as evaluation
 
     tables_dir, settings = workspace.folder("tables"), configuration.harmonise
@@ -591,7 +592,7 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     space = _Space(workspace, configuration, progress, trained=settings.space == "model")
     terms = links.read_terms(tables_dir, space.embed, target=settings.target)
     mappings, xrefs = tables.read(tables_dir, "mappings"), tables.read(tables_dir, "xrefs")
-    calibration, report = evaluation.calibrate(
+    calibrated = evaluation.calibrate(
         mappings,
         xrefs,
         terms,
@@ -601,8 +602,11 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
         precision=settings.precision,
         progress=progress,
     )
+    calibration, report = calibrated.calibration, calibrated.figures
     if calibration is not None:
         (folder / "calibration.json").write_text(calibration.to_json(), encoding="utf-8")
+    if calibrated.sets is not None:
+        (folder / candidate_sets.FILE).write_text(calibrated.sets.to_json(), encoding="utf-8")
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if report.get("as_is", {}).get("reliability"):
         (folder / "reliability.svg").write_text(evaluation.reliability_svg(report["as_is"]), encoding="utf-8")
@@ -810,7 +814,7 @@ def map_file(
         SourceError: The file lacks the column, or cannot be read.
         UsageError: The vocabulary is not one that is loaded.
     """
-    from kgbuild import exports, links, tables
+    from kgbuild import candidate_sets, exports, links, tables
     from kgbuild.vocabulary import text_id
 
     configuration = configurations.load(workspace.configuration_path)
@@ -832,9 +836,12 @@ def map_file(
         precision=settings.precision,
         top_k=top,
     )
+    sets = candidate_sets.read_candidate_sets(links_dir)
+    answers = candidate_sets.marked(answers, sets)
     exports.write_sssom(exports.list_records(answers), out or Path("/dev/stdout"), sources=tables.read(tables_dir, "sources"))
     answered = len({(answer["subject_id"], answer["subject_label"]) for answer in answers if answer["decision"] == "accept"})
-    return f"{len(set(listed)):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
+    said = f"{len(set(listed)):,} texts: {answered:,} with an accepted term" + (f"; written to {out}" if out else "")
+    return said + (f"\n{candidate_sets.summary(answers, sets, top)}" if sets else "")
 
 
 def explain(workspace: Workspace, left: str, right: str) -> Explanation:

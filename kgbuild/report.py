@@ -99,6 +99,8 @@ def _links(facts: Mapping[str, Any]) -> Iterator[str]:
     if "ece" in figures:
         low, high = figures["ece_interval"]
         yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {low:.3f} to {high:.3f}; Brier {figures['brier']:.3f}; {_accepted(figures)}"
+        if "set_coverage" in figures:
+            yield f"    candidate sets hold the right term of {figures['set_coverage']:.3f}, with {figures['set_size']:.1f} terms on average"
         absent = facts["figures"]["a_fifth_without_answer"]
         yield f"    with the right term of a fifth taken away: ECE {absent['ece']:.3f}; {_accepted(absent)}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
+from kgbuild.candidate_sets import LEVEL, MOST, read_candidate_sets
 from kgbuild.decisions import COLUMNS, MANUAL, NO_TERM
 from kgbuild.exports import EXTENSIONS, mapping_records, write_sssom
 from kgbuild.vocabulary import PREFIXES, content_id
@@ -32,7 +33,7 @@ REVIEW_COLUMNS: dict[str, tuple[str, str]] = {
     "associations": ("xsd:integer", "associations that hang on the subject"),
     "uncertainty": ("xsd:double", "4 p (1 - p) of the subject's best link, of p_target or p_same, whichever is less certain"),
 }
-_CANDIDATES = 8  # of each subject, on the page and in the file
+_CANDIDATES = MOST  # of each subject, on the page and in the file: no candidate set is cut
 _SYNONYMS, _PARENTS = 6, 3  # of each candidate, on the page
 _PAGE = Path(__file__).parent / "pages" / "review.html"
 _PLACEHOLDER = '"__DATA__"'
@@ -67,7 +68,8 @@ def find(tables_dir: Path, links_dir: Path, *, limit: int | None = None) -> tupl
     )
     best["value"] = (1 + best["n"]) * best["uncertainty"]
     best = best.sort_values(["value", "of_object", "subject_id"], ascending=[False, False, True]).head(limit or len(best))
-    candidates = _candidates(links[links["subject_id"].isin(set(best["subject_id"]))])
+    shown = links[links["subject_id"].isin(set(best["subject_id"]))]
+    candidates = _candidates(shown.assign(in_candidate_set=_in_sets(shown, tables_dir, links_dir)))
     found = zip(best["subject_id"], best["n"].tolist(), best["uncertainty"].tolist(), strict=True)
     return [Item(id_, n, round(u, 6), candidates[id_]) for id_, n, u in found], links["subject_id"].nunique()
 
@@ -101,6 +103,16 @@ def _candidates(links: pd.DataFrame) -> dict[str, tuple[Mapping[str, Any], ...]]
     return {subject: tuple(several) for subject, several in found.items()}
 
 
+def _in_sets(links: pd.DataFrame, tables_dir: Path, links_dir: Path) -> Any:
+    """Tell which links are in their subject's candidate set; none where nothing was calibrated."""
+    sets = read_candidate_sets(links_dir)
+    if sets is None:
+        return False
+    concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary"])
+    vocabulary = dict(zip(concepts["id"].to_pylist(), concepts["vocabulary"].to_pylist(), strict=True))
+    return sets.contains(links["p_target"].to_numpy(float), links["subject_id"].map(vocabulary).to_numpy(object))
+
+
 def _associations(associations: pa.Table) -> dict[str, int]:
     """Count, for each trait as written and each term, the associations that hang on it; eQTLs hang on genes."""
     import pyarrow as pa
@@ -131,7 +143,7 @@ def write_file(items: Sequence[Item], out: Path, *, tables_dir: Path, links_dir:
     links = links.filter(pa.array([pair in shown for pair in pairs], pa.bool_()))
     concepts = tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "source"])
     sources = tables.read(tables_dir, "sources")
-    records = mapping_records(links, concepts, sources, mapping_date=mapping_date)
+    records = mapping_records(links, concepts, sources, mapping_date=mapping_date, sets=read_candidate_sets(links_dir))
     of_row = [place[id_] for id_ in records["subject_id"].to_pylist()]
     for name, type_, values in (
         ("review_value", pa.float64(), [items[n].value for n in of_row]),
@@ -177,6 +189,7 @@ def _page_data(items: Sequence[Item], tables_dir: Path, title: str) -> dict[str,
         "columns": COLUMNS,
         "justification": MANUAL,
         "no_term": NO_TERM,
+        "level": LEVEL,
         "curie_map": {p: PREFIXES.get(p, f"https://bioregistry.io/{p}:") for p in prefixes},
         "items": shown,
     }
@@ -188,6 +201,7 @@ def _candidate(row: Mapping[str, Any], about: _About) -> dict[str, Any]:
         "predicate": row["predicate"],
         "decision": row["decision"],
         "calibration": row["calibration"],
+        "in_set": bool(row["in_candidate_set"]),
         "matched": row["matched_name"],
         "evidence": list(row["evidence"]),
         **{name: _number(row[name]) for name in ("similarity", "p_target", "p_same")},

@@ -23,6 +23,7 @@ __all__ = [
     "normalise_name",
     "text_id",
     "variant_id",
+    "vocabulary_of",
 ]
 
 # prefix -> the start of its IRIs
@@ -180,6 +181,16 @@ def code_curie(vocabulary: str, code: str) -> str:
     if not code or re.search(r"\s", code):
         raise ValueError("expected a code without spaces")
     return f"{prefix}:{code}"
+
+
+def vocabulary_of(curie: str) -> str:
+    """Name the vocabulary that a code or text of a person's own list is from; `text` where its prefix is no vocabulary's.
+
+    >>> vocabulary_of("icd10cm:E11"), vocabulary_of("text:0a"), vocabulary_of("other:1")
+    ('icd10cm', 'text', 'text')
+    """
+    prefix = curie.partition(":")[0]
+    return next((key for key, v in VOCABULARIES.items() if v.prefix == prefix), "text")
 
 
 def variant_id(rs_id: str) -> str | None:

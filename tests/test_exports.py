@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from kgbuild import exports, omop, tables
+from kgbuild.candidate_sets import FILE, CandidateSets
 from kgbuild.errors import UsageError
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, Property, arrow_type
 from kgbuild.stores import GraphFiles
@@ -110,6 +111,20 @@ def test_sssom_holds_accepted_links_and_what_curators_rejected(folders: tuple[Pa
 def test_review_and_restricted_rows_come_when_asked_for(folders: tuple[Path, Path], tmp_path: Path) -> None:
     summary = exports.export_mappings(*folders, tmp_path / "m.tsv", include_review=True, include_restricted=True)
     assert (summary.rows, summary.withheld) == ({"accept": 4, "reject": 1, "review": 1}, {})
+
+
+def test_links_say_whether_they_are_in_their_subject_s_candidate_set(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (folders[1] / FILE).write_text(CandidateSets(0.9, {"": 0.92, "icd10": 0.5}).to_json())
+    exports.export_mappings(*folders, tmp_path / "m.tsv", include_restricted=True)
+    header, rows = _sssom_rows(tmp_path / "m.tsv")
+    inside = {(row["subject_id"], row["object_id"]): row["in_candidate_set"] for row in rows}
+    assert inside == {
+        ("icd10:J45", "EFO:2"): "true", ("icd10cm:E11", "EFO:1"): "false", ("icd10cm:E11", "EFO:2"): "",
+        ("icd10cm:J45", "EFO:2"): "true", ("icd10cm:J45", "EFO:1"): "",
+    }  # fmt: skip
+    assert header["extension_definitions"][-1] == {
+        "slot_name": "in_candidate_set", "property": "kgbuild:in_candidate_set", "type_hint": "xsd:boolean",
+    }  # fmt: skip
 
 
 def test_labels_and_releases_come_from_the_sources(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from little_tables import table
 
 from kgbuild import decisions, pipeline, review, tables
+from kgbuild.candidate_sets import FILE, CandidateSets
 from kgbuild.workspace import Workspace
 
 NAMES = {
@@ -68,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "relations": table("relations", [{"subject_id": "MONDO:2", "predicate": "IS_A", "object_id": "EFO:1"}]),
         },
     )  # fmt: skip
+    (made / FILE).write_text(CandidateSets(0.9, {"": 0.2, "text": 0.05}).to_json())
     return made
 
 
@@ -127,6 +129,7 @@ def test_the_page_needs_nothing_else_and_no_name_ends_its_script(folder: Path, t
     assert data["items"][1]["label"] == 'Type "2" diabetes'
     assert data["items"][1]["candidates"][0]["parents"] == ["diabetes </script><b>"]
     assert data["items"][1]["candidates"][0]["names"] == ["NIDDM"]
+    assert [candidate["in_set"] for candidate in data["items"][1]["candidates"]] == [True, False]
 
 
 @pytest.fixture
@@ -213,6 +216,8 @@ def test_the_keyboard_decides_and_the_download_is_read_back(page: Any, tmp_path:
     page.locator("#author").fill("A. Person")
     page.locator("main").focus()
     assert press(page, "a") == 'Type "2" diabetes'
+    assert "the right term, if there is one, is the one marked ◆ 90 times in 100" in page.locator("main").inner_text()
+    assert "◆ type 2 diabetes" in page.locator("main").inner_text()
     assert press(page, "r") == "Other diabetes"  # nothing else of it waits
     assert press(page, "ArrowLeft", "ArrowDown", "b") == "Other diabetes"
     assert press(page, "0", "t") == "Diabetes"

@@ -3,16 +3,18 @@ probabilities mean what they say.
 
 A held-out subject is linked from its label alone: nothing curated and no cross-reference of its code is used. Gold holds
 almost no text without an answer, while real lists are full of them: every figure is given as the gold is, and again with the
-right term (and those with an equal name) taken from the candidates of a fifth of the texts.
+right term (and those with an equal name) taken from the candidates of a fifth of the texts. A third time the terms that cite
+the code itself count, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ import numpy as np
 
 from kgbuild import calibration as calibrating
 from kgbuild.calibration import ABSENT, Calibration, GoldPairs, cited_codes, equivalents, gold_pairs
+from kgbuild.candidate_sets import CandidateSets, default_candidate_sets, fit_candidate_sets, right_and_size
 from kgbuild.features import Terms
 from kgbuild.splits import split_mappings
 from kgbuild.vocabulary import normalise_name
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "Calibrated",
     "calibrate",
     "evaluate_links",
     "expected_calibration_error",
+    "f1_by_relation",
     "figures_of",
     "fit_default",
     "main",
@@ -44,6 +49,17 @@ Progress = Callable[[str, int, int], None]
 
 BINS = 10
 RESAMPLES = 500
+WANTED = (0.95, 0.90)  # precisions of which is told what share is accepted, and how precise that turned out
+RELATIONS = ("exact", "broad", "narrow")
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What to link with, and how well it did on what it had not seen; no calibration: too little gold for this encoder."""
+
+    calibration: Calibration | None
+    sets: CandidateSets | None
+    figures: dict[str, Any]
 
 
 def calibrate(
@@ -56,8 +72,8 @@ def calibrate(
     packaged: bool,
     precision: float = 0.95,
     progress: Progress | None = None,
-) -> tuple[Calibration | None, dict[str, Any]]:
-    """Fit on the workspace's curated mappings and evaluate on those kept apart; give the calibration to link with, and figures.
+) -> Calibrated:
+    """Fit on the workspace's curated mappings and evaluate on those kept apart.
 
     With too little gold, the packaged encoder gets the fit that ships with the program, and another encoder none.
 
@@ -68,20 +84,22 @@ def calibrate(
     fit_rows, held_out = split_gold(mappings)
     references = xrefs.to_pandas()
     same, cited = equivalents(references), cited_codes(references, terms.names.ids)
-    cited = cited[~cited["subject_id"].isin(set(held_out["subject_id"]))]
+    visible = cited[~cited["subject_id"].isin(set(held_out["subject_id"]))]
     default = calibrating.default_calibration() if calibrating.has_default() else None
-    fitted = None
+    fitted, sets = None, default_candidate_sets() if packaged else None
     if len(fit_rows):
-        gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True, progress=progress)
+        gold = gold_pairs(fit_rows, terms, embed, same=same, cited=visible, absent=ABSENT, repeat_absent=True, progress=progress)
         fitted = calibrating.fit(gold, encoder=encoder, exact_from=default, progress=progress)
+        if fitted is not None:
+            sets = fit_candidate_sets(gold, calibrating.probabilities_out_of_fold(gold, progress=progress))
     used = fitted or (default if packaged else None)
     figures: dict[str, Any] = {
         "calibration": used.provenance.get("name", "workspace") if used else "uncalibrated",
         "fitted_on": len(fit_rows),
     }
     if len(held_out):
-        figures |= evaluate_links(held_out, terms, embed, used, same=same, precision=precision)
-    return used, figures
+        figures |= evaluate_links(held_out, terms, embed, used, sets=sets, same=same, cited=cited, precision=precision)
+    return Calibrated(used, sets, figures)
 
 
 def split_gold(mappings: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -107,20 +125,46 @@ def evaluate_links(
     embed: Embed,
     calibration: Calibration | None,
     *,
+    sets: CandidateSets | None = None,
     same: Mapping[str, frozenset[str]] | None = None,
+    cited: pd.DataFrame | None = None,
     precision: float = 0.95,
 ) -> dict[str, Any]:
-    """Link held-out subjects from their labels and compare with what curators said."""
+    """Link held-out subjects from their labels and compare with what curators said.
+
+    Args:
+        held_out: Rows of the table `mappings`.
+        sets: Which candidates to look at.
+        same: What `equivalents` gives.
+        cited: What `cited_codes` gives: the figures are given once more with it.
+        precision: The one that links are accepted at.
+    """
     figures = {}
-    for name, absent in (("as_is", 0.0), ("a_fifth_without_answer", ABSENT)):
-        gold = gold_pairs(held_out, terms, embed, same=same, absent=absent)
+    parts: list[tuple[str, float, pd.DataFrame | None]] = [("as_is", 0.0, None), ("a_fifth_without_answer", ABSENT, None)]
+    if calibration is not None and cited is not None and len(cited):
+        parts.append(("with_cross_references", 0.0, cited))
+    for name, absent, references in parts:
+        gold = gold_pairs(held_out, terms, embed, same=same, cited=references, absent=absent)
         gold = replace(gold, subjects=replace(gold.subjects, vocabularies=_vocabularies(gold, held_out)))
-        if calibration is None:
-            p = None
-        else:
-            p = calibration.p_target(gold.pairs, gold.features, gold.vocabularies[gold.pairs["subject"].to_numpy()])
-        figures[name] = figures_of(gold, p, calibration, precision)
+        p = None
+        if calibration is not None:
+            vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()]
+            p = calibration.p_target(gold.pairs, gold.features, vocabularies, gold.citations)
+        said = _relations_said(gold, held_out, terms, same or {})
+        figures[name] = figures_of(gold, p, calibration, precision, sets=sets, said=said)
     return figures
+
+
+def _relations_said(gold: GoldPairs, held_out: pd.DataFrame, terms: Terms, same: Mapping[str, frozenset[str]]) -> np.ndarray:
+    """Give, for each pair, how the curators said that the two are related; empty where they did not."""
+    known: dict[tuple[str, str, str], str] = {}
+    valid = held_out[held_out["predicate"].isin(RELATIONS) & (held_out["judged"] == "valid")]
+    sets = valid["set"] if "set" in valid else [""] * len(valid)
+    for set_, label, id_, predicate in zip(sets, valid["subject_label"], valid["object_id"], valid["predicate"], strict=True):
+        known |= {(set_, label, other): predicate for other in (*same.get(id_, ()), id_)}
+    pairs = zip(gold.pairs["subject"], gold.pairs["target"], strict=True)
+    labels, ids = gold.subjects.names.texts, terms.names.ids
+    return np.array([known.get((gold.sets[subject], labels[subject], ids[target]), "") for subject, target in pairs], dtype=object)
 
 
 def _vocabularies(gold: GoldPairs, held_out: pd.DataFrame) -> list[str]:
@@ -131,47 +175,113 @@ def _vocabularies(gold: GoldPairs, held_out: pd.DataFrame) -> list[str]:
     ]
 
 
-def figures_of(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None = None, precision: float = 0.95) -> dict[str, Any]:
+def figures_of(
+    gold: GoldPairs,
+    p: np.ndarray | None,
+    calibration: Calibration | None = None,
+    precision: float = 0.95,
+    *,
+    sets: CandidateSets | None = None,
+    said: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Compute figures over all judged subjects, by vocabulary and by curators' set, and their mean over each.
 
     Without probabilities there are no calibration figures, and candidates come in the order of their cosines.
+
+    Args:
+        p: p_target of each pair.
+        calibration: The fit that gave it; accepts links.
+        sets: Which candidates to look at.
+        said: The relation of each pair as curators said it, or empty.
     """
-    firsts = _firsts(gold, p, calibration, precision)
-    figures: dict[str, Any] = {"all": _summary(firsts, p is not None)}
+    firsts = _firsts(gold, p, calibration, precision, sets)
+    pairs = _relations(gold, calibration, said)
+    figures: dict[str, Any] = {"all": _summary(firsts, p is not None) | _relation_figures(pairs)}
     for key in ("vocabulary", "set"):
-        parts = {name: _summary(part, p is not None, interval=False) for name, part in firsts.groupby(key, sort=True)}
+        parts = {}
+        for name, part in firsts.groupby(key, sort=True):
+            parts[name] = _summary(part, p is not None, interval=key == "vocabulary")
+            parts[name] |= _relation_figures(pairs[pairs[key] == name])
         figures[f"by_{key}"] = parts
         figures[f"mean_over_{key}"] = _mean(list(parts.values()))
     figures["reliability"] = _bins(firsts["p"].to_numpy(), firsts["right"].to_numpy()) if p is not None else []
     return figures
 
 
-def _firsts(gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None, precision: float) -> pd.DataFrame:
-    """Give one row per judged subject with an answer: its first candidate, and the rank of the first right one."""
+def _firsts(
+    gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None, precision: float, sets: CandidateSets | None
+) -> pd.DataFrame:
+    """Give one row per judged subject with an answer: its first candidate, the rank of the first right one, and its set."""
     import pandas as pd
 
     order = gold.pairs["similarity"].to_numpy(float) if p is None else p
-    accepted = np.zeros(len(order), bool)
+    frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order)
+    wanted = {"accepted": precision, **{f"accepted_at_{w:.0%}": w for w in WANTED}} if calibration is not None and p is not None else {}
     if calibration is not None:
-        vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()]
-        accepted = calibration.accepts(order, order * calibration.p_exact(gold.features), vocabularies, precision)
-    frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order, accepted=accepted)
+        vocabularies, p_same = gold.vocabularies[gold.pairs["subject"].to_numpy()], order * calibration.p_exact(gold.features)
+        frame = frame.assign(**{name: calibration.accepts(order, p_same, vocabularies, value) for name, value in wanted.items()})
     frame = frame.sort_values(["subject", "p", "similarity", "target"], ascending=[True, False, False, True])
     frame["rank"] = frame.groupby("subject").cumcount() + 1
     judged = [row for row, targets in enumerate(gold.targets) if targets]
     first = frame[frame["rank"] == 1].set_index("subject").reindex(judged)
     rank = frame[frame["right"]].groupby("subject")["rank"].min().reindex(judged)
-    return pd.DataFrame(
-        {
-            "set": [gold.sets[row] for row in judged],
-            "vocabulary": [gold.subjects.vocabularies[row] for row in judged],
-            "component": gold.components[judged],
-            "right": first["right"].eq(True).to_numpy(),
-            "rank": rank.fillna(np.inf).to_numpy(),
-            "p": first["p"].fillna(0.0).to_numpy(),
-            "accepted": first["accepted"].eq(True).to_numpy(),
-        }
-    )
+    columns = {
+        "set": [gold.sets[row] for row in judged],
+        "vocabulary": [gold.subjects.vocabularies[row] for row in judged],
+        "component": gold.components[judged],
+        "right": first["right"].eq(True).to_numpy(),
+        "rank": rank.fillna(np.inf).to_numpy(),
+        "p": first["p"].fillna(0.0).to_numpy(),
+        **{name: first[name].eq(True).to_numpy() for name in wanted},
+    }
+    if sets is not None and p is not None:
+        right, size = right_and_size(gold, p, sets)
+        columns |= {"in_set": right[judged] > 0, "set_size": size[judged]}
+    return pd.DataFrame(columns)
+
+
+def _relations(gold: GoldPairs, calibration: Calibration | None, said: np.ndarray | None) -> pd.DataFrame:
+    """Give one row per right pair of which curators said how it is related: what they said, and what the fit says."""
+    import pandas as pd
+
+    rows = np.flatnonzero(said != "") if said is not None and calibration is not None else np.zeros(0, np.int64)
+    subject = gold.pairs["subject"].to_numpy()[rows]
+    columns: dict[str, Any] = {
+        "set": np.array(gold.sets, dtype=object)[subject],
+        "vocabulary": gold.vocabularies[subject],
+        "said": said[rows] if said is not None else np.zeros(0, object),
+    }
+    p_exact = calibration.p_exact(gold.features.iloc[rows]) if calibration is not None else np.zeros(0)
+    return pd.DataFrame(columns | {"fitted": np.where(p_exact >= 0.5, "exact", "broad")})
+
+
+def _relation_figures(pairs: pd.DataFrame) -> dict[str, Any]:
+    """Compute F1 of the relation, given the right term, where curators told exact from broad or narrow."""
+    told = {relation: int((pairs["said"] == relation).sum()) for relation in RELATIONS}
+    if not told["exact"] or not told["broad"]:
+        return {"relations_said": None, "relation_f1": None, "relation_f1_exact_broad": None}
+    f1 = f1_by_relation(pairs["said"].to_numpy(), pairs["fitted"].to_numpy())
+    two = [f1["exact"], f1["broad"]]
+    three = [*two, f1["narrow"]] if told["narrow"] else two
+    return {
+        "relations_said": ", ".join(f"{relation} {n}" for relation, n in told.items()),
+        "relation_f1": _rounded(sum(three) / len(three)),
+        "relation_f1_exact_broad": _rounded(sum(two) / len(two)),
+    }
+
+
+def f1_by_relation(said: np.ndarray, fitted: np.ndarray) -> dict[str, float]:
+    """Compute F1 of each relation: the harmonic mean of precision and recall; 0 where it is never right.
+
+    >>> said = np.array(["exact", "exact", "broad", "narrow"])
+    >>> f1_by_relation(said, np.array(["exact", "broad", "broad", "broad"]))
+    {'exact': 0.6667, 'broad': 0.5, 'narrow': 0.0}
+    """
+    found = {}
+    for relation in RELATIONS:
+        both = ((said == relation) & (fitted == relation)).sum()
+        found[relation] = _rounded(2 * both / max((said == relation).sum() + (fitted == relation).sum(), 1))
+    return found
 
 
 def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -> dict[str, Any]:
@@ -184,16 +294,21 @@ def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -
     }
     if not calibrated:
         return figures
-    accepted = firsts["accepted"].to_numpy()
     figures |= {"ece": _rounded(expected_calibration_error(p, right)), "brier": _rounded(((p - right) ** 2).mean())}
     if interval:
         figures["ece_interval"] = [_rounded(x) for x in _interval(p, right, firsts["component"].to_numpy())]
-    figures |= {"coverage": _rounded(accepted.mean()), "precision": _rounded(right[accepted].mean()) if accepted.any() else None}
+    for end in ("", *(f"_at_{wanted:.0%}" for wanted in WANTED)):
+        if f"accepted{end}" in firsts:
+            accepted = firsts[f"accepted{end}"].to_numpy()
+            figures[f"coverage{end}"] = _rounded(accepted.mean())
+            figures[f"precision{end}"] = _rounded(right[accepted].mean()) if accepted.any() else None
+    if "in_set" in firsts:
+        figures |= {"set_coverage": _rounded(firsts["in_set"].mean()), "set_size": _rounded(firsts["set_size"].mean())}
     return figures
 
 
 def _mean(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = [name for name in (parts[0] if parts else {}) if name != "n"]
+    names = [name for name in (parts[0] if parts else {}) if name not in {"n", "ece_interval", "relations_said"}]
     known = {name: [part[name] for part in parts if part[name] is not None] for name in names}
     return {name: _rounded(float(np.mean(values))) if values else None for name, values in known.items()}
 
@@ -273,20 +388,23 @@ def reliability_svg(figures: Mapping[str, Any], *, title: str = "Held-out curate
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit the calibration that ships with the program, and write its figures into it."""
+    """Fit the calibration that ships with the program and its candidate sets, and write its figures into it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--efo", type=Path, required=True, help="EFO as OBO")
     parser.add_argument("--fit", type=Path, required=True, help="curated mappings to fit on")
     parser.add_argument("--evaluate", type=Path, required=True, help="curated mappings to report on, after everything is chosen")
     parser.add_argument("--cache", type=Path, required=True, help="folder for vectors")
-    parser.add_argument("--out", type=Path, required=True, help="calibration-minilm.json")
+    parser.add_argument("--out", type=Path, required=True, help="calibration-minilm.json; candidate-sets-minilm.json comes beside it")
     options = parser.parse_args(arguments)
-    made = fit_default(options.efo, options.fit, options.evaluate, options.cache)
-    options.out.write_text(made.to_json(), encoding="utf-8")
+    made, sets = fit_default(options.efo, options.fit, options.evaluate, options.cache)
+    text = made.to_json()
+    options.out.write_text(text, encoding="utf-8")
+    sets = replace(sets, fitted_with=hashlib.sha256(text.encode()).hexdigest())
+    options.out.with_name(options.out.name.replace("calibration", "candidate-sets")).write_text(sets.to_json(), encoding="utf-8")
     print(json.dumps(made.provenance["figures"], indent=1))
 
 
-def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: Path) -> Calibration:
+def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: Path) -> tuple[Calibration, CandidateSets]:
     """Fit on curated mappings in the packaged encoder's space; report on others, and on each set left out in turn."""
     terms, xrefs, embed, encoder = _packaged(efo_path, cache_dir)
     from kgbuild.sources import mappings as reader
@@ -299,9 +417,10 @@ def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: 
     made = calibrating.fit(gold, encoder=encoder, provenance={"name": "default (MiniLM)", "terms": len(terms.names.ids)})
     if made is None:
         raise ValueError(f"{fit_path} holds too few judged subjects")
-    figures = evaluate_links(held, terms, embed, made, same=same)
+    sets = fit_candidate_sets(gold, calibrating.probabilities_out_of_fold(gold))
+    figures = evaluate_links(held, terms, embed, made, sets=sets, same=same, cited=cited)
     left_out = _each_set_left_out(gold)
-    return replace(made, provenance={**made.provenance, "figures": {"held_out": figures, "each_set_left_out": left_out}})
+    return replace(made, provenance={**made.provenance, "figures": {"held_out": figures, "each_set_left_out": left_out}}), sets
 
 
 def _each_set_left_out(gold: GoldPairs) -> dict[str, dict[str, Any]]:
