@@ -495,6 +495,57 @@ def score(
 
 
 @app.command()
+def evaluate(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables, see --list; none: all that need nothing but the workspace.")] = None,
+    part: Annotated[str, typer.Option("--part", help="test, or development while something is still being chosen.")] = "test",
+    draws: Annotated[int, typer.Option("--draws", min=1, help="How often negatives are drawn; figures are means.")] = 5,
+    resamples: Annotated[int, typer.Option("--resamples", min=50, help="Of loci or traits, for an interval.")] = 500,
+    most: Annotated[int, typer.Option("--most", min=1, help="Held-out pairs to evaluate at most.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of draws and resamples.")] = 20261121,
+    compare: Annotated[tuple[Path, Path] | None, typer.Option("--compare", help="Put two reports side by side instead.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for report.md, report.json and plots. Default: evaluation-<time> in the workspace."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the tables and the question that each answers.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how good the model is, and at what: tables of figures on what was held out, beside the trivial answer.
+
+    docs/evaluation.md says what each figure means and how it misleads.
+
+    Example: kgbuild evaluate snp-trait --part development
+
+    Or: kgbuild evaluate --compare evaluation-before evaluation-after
+    """
+    from kgbuild import evaluation as evaluations
+    from kgbuild import pipeline
+    from kgbuild.evaluation import reports
+    from kgbuild.evaluation.evaluated import Options
+
+    if list_:
+        for name, table in evaluations.TABLES.items():
+            typer.echo(f"{name:20} {table.question}" + ("" if table.unasked else " (only when named)"))
+        return
+    if compare:
+        compared = reports.compare(*compare)
+        if as_json:
+            _print_json({name: section.as_dict() for name, section in compared.items()})
+        else:
+            typer.echo(reports.text(compared))
+        return
+    options = Options(part=part, draws=draws, resamples=resamples, seed=seed, most_pairs=most)
+    with reporter() as progress:
+        made = pipeline.evaluate(_open(workspace), tables or [], options=options, out=out, progress=progress)
+    if as_json:
+        _print_json({"folder": str(made.folder), **made.document})
+        return
+    typer.echo(reports.text(made.sections))
+    _say(f"\n{made.folder}")
+
+
+@app.command()
 def serve(
     workspace: WorkspaceOption = None,
     port: Annotated[int, typer.Option("--port", help="Bolt port on loopback; 0: any free one.")] = 7687,

@@ -34,18 +34,23 @@ if TYPE_CHECKING:
     from embedder.biobridge import BridgeSettings
     from kgbuild.calibration import Calibration
     from kgbuild.decisions import Applied
+    from kgbuild.evaluation.evaluated import Evaluated, Options
+    from kgbuild.evaluation.section import Section
     from kgbuild.explanations import Explanation
     from kgbuild.features import Subjects
     from kgbuild.pairs import Pairs
+    from kgbuild.scoring import Scorer
     from kgbuild.stores import GraphReader, Loaded
     from kgbuild.stores.neo4j import Neo4jStore
     from kgbuild.stores.verification import Verification
 
 __all__ = [
+    "Evaluation",
     "Initialised",
     "Outcome",
     "State",
     "estimate_training",
+    "evaluate",
     "explain",
     "export",
     "harmonise",
@@ -920,7 +925,6 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
         WorkspaceError: No model has been trained.
     """
     from kgbuild import scoring
-    from kgbuild.evidence import Evidence
 
     space = _Space(workspace, configurations.load(workspace.configuration_path), progress, trained=True)
     folder = workspace.folder("model")
@@ -931,9 +935,104 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
             "the model is a bridge: it places no SNPs, and finds the tails of a relation instead of scoring pairs",
             advice=f'Train with method = "generel" to score pairs; {folder / "README.md"} shows how a bridge is asked.',
         )
-    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
-    counts = scoring.score_pairs(pairs, out, scorer, tables_dir=workspace.folder("tables"), progress=progress)
+    counts = scoring.score_pairs(pairs, out, _scorer(space, folder), tables_dir=workspace.folder("tables"), progress=progress)
     return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
+
+
+def _scorer(space: _Space, folder: Path) -> Scorer:
+    from kgbuild import scoring
+    from kgbuild.evidence import Evidence
+
+    assert space.model is not None
+    return scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation: its folder, what report.json holds, and its sections."""
+
+    folder: Path
+    document: dict[str, Any]
+    sections: dict[str, Section]
+
+
+def evaluate(
+    workspace: Workspace,
+    names: Sequence[str] = (),
+    *,
+    options: Options | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Make tables of figures on a finished workspace, and write them into a folder of it.
+
+    Args:
+        names: Of `kgbuild.evaluation.TABLES`; none: all that need nothing but the workspace. What one of those lacks is said in
+            its section; for one that was named it is an error.
+        options: How figures are drawn.
+        out: Folder; None: evaluation-<time> in the workspace.
+
+    Raises:
+        UsageError: There is no such table, or the folder holds something.
+        WorkspaceError: A table that was named needs what the workspace does not have yet.
+    """
+    from kgbuild import evaluation as evaluations
+    from kgbuild.evaluation import reports
+    from kgbuild.evaluation.evaluated import Options
+    from kgbuild.evaluation.section import Section
+
+    modules = {name: evaluations.table(name) for name in names or [name for name, table in evaluations.TABLES.items() if table.unasked]}
+    options = options or Options()
+    evaluated = _evaluated(workspace, configurations.load(workspace.configuration_path), options, progress)
+    sections: dict[str, Section] = {}
+    for name, module in modules.items():
+        try:
+            sections[name] = module.evaluate(evaluated)
+        except WorkspaceError as error:
+            if name in names:
+                raise
+            sections[name] = Section(evaluations.TABLES[name].question, {}, [], notes=[f"Not evaluated: {error.message}. {error.advice}"])
+    folder = out or workspace.root / f"evaluation-{time.strftime('%Y-%m-%d-%H%M%S')}"
+    return Evaluation(folder, reports.write_report(folder, sections, _about(workspace, options)), sections)
+
+
+def _evaluated(workspace: Workspace, configuration: Configuration, options: Options, progress: Progress | None) -> Evaluated:
+    """Open what there is of a workspace for its evaluation."""
+    from kgbuild import splits
+    from kgbuild.evaluation.evaluated import Evaluated
+
+    space = _Space(workspace, configuration, progress, trained=True)
+    model_dir = workspace.folder("model") if space.model is not None else None
+    scorer = split = None
+    if space.model is not None and model_dir is not None and space.model.method != "biobridge":
+        scorer = _scorer(space, model_dir)
+        split = splits.read_split(model_dir / "snp_traits.tsv", space.model.description["splits"]["snp_traits"])
+    return Evaluated(
+        tables_dir=workspace.folder("tables"),
+        links_dir=workspace.folder("links") if workspace.record("links") else None,
+        model_dir=model_dir,
+        scorer=scorer,
+        encode=space.raw,
+        encoder=space.encoder.spec.model,
+        split=split,
+        target=configuration.harmonise.target,
+        options=options,
+        progress=progress,
+    )
+
+
+def _about(workspace: Workspace, options: Options) -> dict[str, Any]:
+    """Say what was evaluated, and how: two reports are compared by it."""
+    from kgbuild import __version__
+
+    records = {name: record for name in ("tables", "model", "links") if (record := workspace.record(name))}
+    splits = {}
+    if "model" in records:
+        document = json.loads((workspace.folder("model") / "model.json").read_text(encoding="utf-8"))
+        splits = document.get("splits", {})
+    asked = {name: [str(x) for x in value] if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    stages = {name: record.key for name, record in records.items()}
+    return {"kgbuild": __version__, "made": now(), "stages": stages, "splits": splits, "options": asked}
 
 
 def serve(workspace: Workspace, *, port: int, say: Callable[[str], None]) -> None:

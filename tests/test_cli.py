@@ -22,6 +22,7 @@ COMMANDS = [
     "export",
     "map",
     "score",
+    "evaluate",
     "serve",
     "status",
     "demo",

@@ -30,12 +30,11 @@ NEEDS_TORCH = {  # by itself, or when its names are looked up
         )
     ),
 }
+RUN = {"kgbuild.__main__", "kgbuild.evaluation.__main__"}  # run when imported
 NAMES = {"kgbuild", "embedder"} | {
     module.name for package in (kgbuild, embedder) for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 }
-MODULES = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in NEEDS_TORCH else [], id=name) for name in sorted(NAMES - {"kgbuild.__main__"})
-]
+MODULES = [pytest.param(name, marks=[pytest.mark.slow] if name in NEEDS_TORCH else [], id=name) for name in sorted(NAMES - RUN)]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,1 +1,57 @@
-"""Held-out things in, figures out: one file for each kind of thing that is held out."""
+"""A finished workspace in, tables of figures out: one module for each table, all of the same shape.
+
+Each module has ``evaluate(evaluated: Evaluated) -> Section``: what is evaluated and the options in; a title, columns, rows
+of plain values, notes and plots out. What a module needs and the workspace lacks is a WorkspaceError; a row that cannot be
+measured (no file of external pairs, no weights of a text model) stands in the table all the same, with the reason in its
+last column.
+
+To add a table: write kgbuild/evaluation/<module>.py with such a function, add a line to TABLES, and a section to
+docs/evaluation.md. The command line, the report's files, `--json` and `--compare` take it from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from kgbuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from kgbuild.evaluation.evaluated import Evaluated
+    from kgbuild.evaluation.section import Section
+
+__all__ = ["TABLES", "Evaluate", "Table", "table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its module here, the question that it answers, and whether it is made when none is named."""
+
+    module: str
+    question: str
+    unasked: bool = True
+
+
+TABLES: Mapping[str, Table] = {
+    "snp-trait": Table("snp_traits", "Do held-out SNP-trait pairs stand out against others?"),
+    "mapping": Table("mapping_report", "Are links right, and do their probabilities mean what they say?"),
+}
+
+
+class Evaluate(Protocol):
+    """What each module of a table is."""
+
+    def evaluate(self, evaluated: Evaluated) -> Section: ...
+
+
+def table(name: str) -> Evaluate:
+    """Give the module of a table.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in TABLES:
+        raise UsageError(f"there is no table called {name!r}", advice=f"Tables: {', '.join(TABLES)}.")
+    return cast("Evaluate", importlib.import_module(f"kgbuild.evaluation.{TABLES[name].module}"))

@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kgbuild.draws import Draws
+from kgbuild.evaluation.evaluated import Evaluated
+from kgbuild.evaluation.section import Section
 from kgbuild.scoring import Scorer
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["evaluate_snp_traits"]
+__all__ = ["evaluate", "evaluate_snp_traits"]
+
+_COLUMNS = {
+    "what": "pairs", "ranked_by": "ranked by", "anchor": "anchored on", "n": "n", "auc": "AUC", "interval": "95 % interval",
+    "matched": "AUC, negatives of the same degree", "mrr": "MRR, filtered", "recall_at_10": "R@10",
+}  # fmt: skip
+
+
+def evaluate(evaluated: Evaluated) -> Section:
+    """Give the figures of held-out pairs: similarity, score, and the degree alone.
+
+    Raises:
+        WorkspaceError: There is no model that places SNPs.
+    """
+    scorer, split = evaluated.model()
+    options = evaluated.options
+    figures = evaluate_snp_traits(scorer, split, evaluated.tables_dir, part=options.part, most_pairs=options.most_pairs, seed=options.seed)
+    notes = [f"{figures['held_out_pairs']:,} pairs are held out, {figures.get('pairs_with_a_vector', 0):,} of them have a vector."]
+    return Section("SNP-trait pairs", _COLUMNS, list(_rows(figures)), ("what", "ranked_by", "anchor"), notes)
+
+
+def _rows(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if not figures["scored_pairs"]:
+        return
+    for anchor in ("trait", "snp"):
+        row = {"what": "held out", "anchor": anchor, "n": figures["scored_pairs"]}
+        for ranked_by, prefix in (("similarity", ""), ("score", "score_")):
+            auc = f"{prefix}auc_{anchor}"
+            of_trait = {key: figures.get(f"{prefix}{key}") for key in ("mrr", "recall_at_10") if anchor == "snp"}
+            interval = figures[f"{auc}_low"], figures[f"{auc}_high"]
+            yield {
+                **row,
+                "ranked_by": ranked_by,
+                "auc": figures[auc],
+                "interval": interval,
+                "matched": figures[f"{auc}_matched"],
+                **of_trait,
+            }
+        yield {**row, "ranked_by": "degree alone", "auc": figures[f"auc_{anchor}_degree"]}
 
 
 def evaluate_snp_traits(

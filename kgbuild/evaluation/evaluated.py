@@ -1,0 +1,99 @@
+"""What is evaluated: the folders of a workspace, its model, what was held out, and how figures are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from kgbuild.errors import UsageError, WorkspaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kgbuild.scoring import Scorer
+
+__all__ = ["Evaluated", "Options"]
+
+CHOICES = {"part": ("test", "development"), "anchor": ("left", "right", "both")}
+
+Encode = Callable[[list[str]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for.
+
+    Args:
+        part: Of the split: `test`, or `development` while something is still being chosen.
+        draws: How often negatives are drawn; figures are means over draws.
+        resamples: Of loci, traits or SNPs, for an interval.
+        seed: Of draws and resamples.
+        most_pairs: Held-out pairs that are evaluated at most.
+        files: Files of pairs.
+        anchor: Of a file's pairs: which side stays, `left`, `right` or `both`.
+    """
+
+    part: str = "test"
+    draws: int = 5
+    resamples: int = 500
+    seed: int = 20261121
+    most_pairs: int = 10_000
+    files: tuple[Path, ...] = ()
+    anchor: str = "both"
+
+    def __post_init__(self) -> None:
+        for name, value in (("part", self.part), ("anchor", self.anchor)):
+            if value not in CHOICES[name]:
+                raise UsageError(f"--{name} {value} is not known", advice=f"Say one of: {', '.join(CHOICES[name])}.")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A workspace as the tables of an evaluation see it.
+
+    Args:
+        tables_dir: Tables.
+        links_dir: Links and their figures; None: not harmonised yet.
+        model_dir: The model; None: not trained yet.
+        scorer: The model with what its score needs; None where there is none that places SNPs.
+        encode: Texts -> unit vectors in the base encoder's space, (texts, d).
+        encoder: Its name.
+        split: The SNP-trait pairs that the model was not trained on (`kgbuild.splits.SNP_TRAIT_COLUMNS`).
+        target: Vocabulary that codes and texts are linked to.
+        options: What was asked for.
+        progress: Told what is done.
+    """
+
+    tables_dir: Path
+    links_dir: Path | None
+    model_dir: Path | None
+    scorer: Scorer | None
+    encode: Encode
+    encoder: str
+    split: pd.DataFrame | None
+    target: str = "efo"
+    options: Options = field(default_factory=Options)
+    progress: Callable[[str, int, int], None] | None = None
+
+    def model(self) -> tuple[Scorer, pd.DataFrame]:
+        """Give the scorer and what was held out from its training.
+
+        Raises:
+            WorkspaceError: There is no model that places SNPs and texts in one space.
+        """
+        if self.scorer is None or self.split is None:
+            raise WorkspaceError(
+                "there is no model that places SNPs and texts in one space",
+                advice='Run `kgbuild train` with method = "generel" or "centroid" under [train].',
+            )
+        return self.scorer, self.split
+
+    def embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        """Give unit vectors in the model's space where there is one, else the encoder's."""
+        raw = self.encode(texts)
+        return raw if self.scorer is None else self.scorer.model.text_vectors(raw, texts)

@@ -1,0 +1,47 @@
+"""What `kgbuild harmonise` measured on held-out curated mappings in, a table by vocabulary pair out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kgbuild.errors import WorkspaceError
+from kgbuild.evaluation.evaluated import Evaluated
+from kgbuild.evaluation.section import Section
+
+__all__ = ["evaluate"]
+
+_GOLD = {"as_is": "as curated", "a_fifth_without_answer": "right term of a fifth taken away"}
+_COLUMNS = {
+    "what": "mappings", "gold": "gold", "n": "n", "hits_at_1": "Hits@1", "hits_at_10": "Hits@10", "mrr": "MRR", "coverage": "accepted",
+    "precision": "right among accepted", "ece": "ECE", "ece_interval": "95 % interval", "brier": "Brier",
+}  # fmt: skip
+
+
+def evaluate(evaluated: Evaluated) -> Section:
+    """Give the figures of the links as they were made, by vocabulary of the subject, with the reliability plot.
+
+    Raises:
+        WorkspaceError: Nothing has been harmonised yet.
+    """
+    folder = evaluated.links_dir
+    if folder is None:
+        raise WorkspaceError("nothing has been linked yet", advice="Run `kgbuild harmonise` first.")
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    rows = list(_rows(report, evaluated.target))
+    notes = [
+        f"Calibration: {report['calibration']}, fitted on {report['fitted_on']:,} curated rows; subjects are linked by their text alone."
+    ]
+    notes += [] if rows else ["No curated mapping is held out: nothing to evaluate."]
+    plot = folder / "reliability.svg"
+    plots = {"mapping-reliability.svg": plot.read_bytes()} if plot.exists() else {}
+    return Section("Mapping: held-out curated subjects", _COLUMNS, rows, ("what", "gold"), notes, plots)
+
+
+def _rows(report: Mapping[str, Any], target: str) -> Iterator[dict[str, Any]]:
+    for part, gold in _GOLD.items():
+        if part in report:
+            yield {"what": f"all to {target}", "gold": gold, **report[part]["all"]}
+            for vocabulary, figures in report[part]["by_vocabulary"].items():
+                yield {"what": f"{vocabulary} to {target}", "gold": gold, **figures}

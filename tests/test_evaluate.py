@@ -1,0 +1,108 @@
+"""`kgbuild evaluate`: tables of figures, whole or not at all, comparable across runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kgbuild import evaluation, pipeline
+from kgbuild.cli import app
+from kgbuild.errors import SourceError, UsageError, WorkspaceError
+from kgbuild.evaluation.evaluated import Options
+from kgbuild.evaluation.reports import compare, read_report, write_report
+from kgbuild.evaluation.section import Section
+from kgbuild.workspace import Workspace
+
+QUICK = Options(draws=2, resamples=50, most_pairs=300)
+
+
+@pytest.fixture(scope="module")
+def report(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> pipeline.Evaluation:
+    return pipeline.evaluate(finished, ["snp-trait", "mapping"], options=QUICK, out=tmp_path_factory.mktemp("reports") / "first")
+
+
+def by_name(section: Section) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    return {tuple(row[name] for name in section.names): row for row in section.rows}
+
+
+def test_a_report_holds_each_table_as_markdown_and_json_with_its_plots(report: pipeline.Evaluation) -> None:
+    document = json.loads((report.folder / "report.json").read_text())
+    assert list(document["sections"]) == ["snp-trait", "mapping"]
+    assert document["about"]["splits"]["snp_traits"]
+    markdown = (report.folder / "report.md").read_text()
+    assert [f"## {section.title}" in markdown for section in report.sections.values()] == [True, True]
+    plots = [name for section in report.sections.values() for name in section.plots]
+    assert all((report.folder / name).stat().st_size for name in plots)
+
+
+def test_every_table_has_a_module_of_the_same_shape() -> None:
+    assert all(callable(evaluation.table(name).evaluate) for name in evaluation.TABLES)
+
+
+def test_an_unknown_table_is_refused_with_the_list_of_them(finished: Workspace) -> None:
+    with pytest.raises(UsageError, match="no table called 'snps'"):
+        pipeline.evaluate(finished, ["snps"])
+
+
+def test_what_a_table_lacks_is_an_error_where_it_was_named_and_a_note_where_not(finished: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    root.mkdir()
+    (root / "kgbuild.toml").write_text(finished.configuration_path.read_text())
+    manifest = json.loads((finished.root / "manifest.json").read_text())
+    manifest["stages"] = {name: record for name, record in manifest["stages"].items() if name == "tables"}
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    (root / finished.folder("tables").name).symlink_to(finished.folder("tables"))
+    with pytest.raises(WorkspaceError, match="no model that places SNPs"):
+        pipeline.evaluate(Workspace.open(root), ["snp-trait"])
+    assert not list(root.glob("evaluation-*"))
+    made = pipeline.evaluate(Workspace.open(root), options=QUICK)
+    assert made.sections["snp-trait"].notes[0].startswith("Not evaluated: there is no model")
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(UsageError, match="holds something"):
+        write_report(tmp_path, {}, {})
+
+
+def test_two_reports_are_compared_row_by_row(tmp_path: Path) -> None:
+    def written(name: str, *rows: dict[str, Any]) -> Path:
+        write_report(tmp_path / name, {"t": Section("T", {"what": "what", "auc": "AUC", "n": "n"}, rows)}, {})
+        return tmp_path / name
+
+    first = written("first", {"what": "a", "auc": 0.5, "n": 7}, {"what": "gone", "auc": 0.1})
+    second = written("second", {"what": "a", "auc": 0.75, "n": 7}, {"what": "new", "auc": 0.2})
+    found = compare(first, second)["t"]
+    assert [dict(row) for row in found.rows] == [
+        {"what": "a", "figure": "AUC", "first": 0.5, "second": 0.75, "difference": "+0.250"},
+        {"what": "gone", "figure": "the row", "first": "only here", "second": None},
+        {"what": "new", "figure": "the row", "first": None, "second": "only here"},
+    ]
+    assert found.notes == ["1 figures are equal"]
+    assert compare(first, first)["t"].rows == []
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("[]")
+    with pytest.raises(SourceError, match="no report"):
+        read_report(tmp_path)
+
+
+def test_the_command_prints_text_or_json_and_lists_the_tables(finished: Workspace, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    asked = ["evaluate", "mapping", "-w", str(finished.root), "--out"]
+    plain = CliRunner().invoke(app, [*asked, str(tmp_path / "a")])
+    assert plain.stdout.startswith("Mapping: held-out curated subjects\n")
+    document = json.loads(CliRunner().invoke(app, [*asked, str(tmp_path / "b"), "--json"]).stdout)
+    assert document["sections"]["mapping"]["rows"][0]["n"] > 0
+    assert [line.split()[0] for line in CliRunner().invoke(app, ["evaluate", "--list"]).stdout.splitlines()] == list(evaluation.TABLES)
+
+
+def test_another_part_than_those_of_the_split_is_refused() -> None:
+    with pytest.raises(UsageError, match="--part train"):
+        Options(part="train")
