@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -104,6 +105,15 @@ def chromium() -> str:
     found = neo4j_browser_page.chromium()
     _skip_or_fail(None if found else "no Chromium to open pages in. On Debian: apt install chromium")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def compose_config() -> Callable[[Path], list[str]]:
+    """Give the command that checks a Compose file: Docker's, or the library below it where only Go is installed."""
+    if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return lambda path: ["docker", "compose", "--file", str(path), "config"]
+    _skip_or_fail(None if shutil.which("go") else "neither `docker compose` nor Go to check docker-compose.yml with")
+    return lambda path: ["go", "run", "-C", str(Path(__file__).parent / "compose_config"), ".", str(path)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

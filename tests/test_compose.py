@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +45,26 @@ def test_it_is_healthy_when_the_browser_answers(compose: dict[str, Any]) -> None
     assert server["healthcheck"]["test"][-1] == "http://localhost:7474"
 
 
-def _docker_compose(**environment: str) -> subprocess.CompletedProcess[str]:
+def _configured(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     given = {key: value for key, value in os.environ.items() if not key.startswith("NEO4J_")} | environment
-    return subprocess.run(["docker", "compose", "--file", FILE, "config"], env=given, capture_output=True, text=True)
+    return subprocess.run(command, env=given, capture_output=True, text=True)
 
 
-def _has_compose() -> bool:
-    return bool(shutil.which("docker")) and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0
-
-
-@pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed: docker-compose.yml was only read as YAML")
-def test_docker_accepts_it_with_a_password_and_refuses_it_without() -> None:
-    accepted, refused = _docker_compose(NEO4J_PASSWORD="eight characters"), _docker_compose()
+@pytest.mark.slow
+def test_compose_accepts_it_with_a_password_and_refuses_it_without(compose_config: Callable[[Path], list[str]]) -> None:
+    command = compose_config(FILE)
+    accepted, refused = _configured(command, NEO4J_PASSWORD="eight characters"), _configured(command)
     assert accepted.returncode == 0, accepted.stderr
+    (server,) = yaml.safe_load(accepted.stdout)["services"].values()
+    assert server["environment"]["NEO4J_AUTH"] == "neo4j/eight characters"
+    assert [port["host_ip"] for port in server["ports"]] == ["127.0.0.1", "127.0.0.1"]
     assert refused.returncode != 0
     assert "at least eight characters" in refused.stderr
+
+
+@pytest.mark.slow
+def test_compose_refuses_what_it_does_not_know(compose_config: Callable[[Path], list[str]], tmp_path: Path) -> None:
+    (tmp_path / "compose.yml").write_text(FILE.read_text(encoding="utf-8").replace("stop_grace_period:", "stop_grace:"))
+    done = _configured(compose_config(tmp_path / "compose.yml"), NEO4J_PASSWORD="eight characters")
+    assert done.returncode != 0
+    assert "stop_grace" in done.stderr
