@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
+from kgbuild.kin import trait_kin
 from kgbuild.splits import loci_of, trait_groups
 from kgbuild.vocabulary import normalise_name
 
@@ -178,14 +179,18 @@ class _Builder:
         self._add("synonyms", _concatenated(frames), {})
 
     def _curated(self) -> pd.DataFrame:
+        frame, hidden = self._mappings()
+        self.counts["synonyms: mappings of evaluated subjects left out"] += hidden
+        frame = frame.assign(right=frame["object_id"].map(self._concept_names)).dropna(subset=["right"])
+        self.counts["synonyms: mappings"] += len(frame)
+        return frame[["subject_label", "right"]].set_axis(["left", "right"], axis=1)
+
+    def _mappings(self) -> tuple[pd.DataFrame, int]:
+        """Give the curated mappings that may be seen, and how many may not."""
         frame = tables.read(self.folder, "mappings").to_pandas()
         usable = (frame["use"] == "fit") & (frame["judged"] == "valid") & frame["predicate"].isin(SAME_THING)
         shown = ~frame["subject_id"].isin(self.hidden.subjects) & ~self._evaluated(frame["subject_label"])
-        self.counts["synonyms: mappings of evaluated subjects left out"] += int((usable & ~shown).sum())
-        frame = frame[usable & shown].assign(right=lambda rows: rows["object_id"].map(self._concept_names))
-        frame = frame[frame["right"].notna()]
-        self.counts["synonyms: mappings"] += len(frame)
-        return frame[["subject_label", "right"]].set_axis(["left", "right"], axis=1)
+        return frame[usable & shown], int((usable & ~shown).sum())
 
     def relations(self) -> None:
         """Pair the names of both ends, at most so many of one predicate that all fit into the total."""
@@ -304,6 +309,10 @@ class _Builder:
             self._traits = trait_groups(rows.filter(pc.not_equal(rows["kind"], "eqtl")))
         return self._traits
 
+    def _kin(self, groups: pd.Series[str]) -> npt.NDArray[np.int64]:
+        named = {group: self._groups[group] for group in groups.unique()}
+        return trait_kin(self.folder, named, codes=self._trait_groups(), mappings=self._mappings()[0])
+
     def _quarter_windows(self, variants: pd.Series[str]) -> list[str]:
         """Give each variant's LD block, else its 250 kb window, else nothing: unplaced ones count as one signal."""
         frame = (
@@ -348,6 +357,7 @@ class _Builder:
                 right_kind="snp" if loci else "text",
                 left_group=_numbers(pairs["group"], self._groups) if "group" in pairs.columns else None,
                 right_group=_numbers(pairs["right"].map(lambda snp: loci.get(snp) or snp), self._groups) if loci else None,
+                left_kin=self._kin(pairs["group"]) if "group" in pairs.columns else None,
             )
         )
         self.counts[f"{name}: distinct pairs"] += len(pairs)

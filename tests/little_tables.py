@@ -24,7 +24,7 @@ def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
 
 def write(folder: Path, **given: list[dict[str, Any]]) -> Path:
     """Write every table that training reads; those not given are empty."""
-    names = ("concepts", "names", "variants", "associations", "relations", "mappings", "genes")
+    names = ("concepts", "names", "variants", "associations", "relations", "mappings", "genes", "xrefs")
     tables.write(folder, {name: table(name, given.get(name, [])) for name in names})
     return folder
 

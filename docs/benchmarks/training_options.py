@@ -29,6 +29,7 @@ DEFAULT = PRESETS["default"]
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "mask known positives": {"mask": True},
+    "mask known positives, without kin": {"mask": True, "kin": False},
     "both directions": {"symmetric": True},
     "one temperature for all tasks": {"temperature": "common"},
     "weights multiply, not normalised": {"normalise": False},
@@ -70,13 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.only:
         found = []
         for seed in range(options.seeds):
-            model = train(data, vectors, replace(DEFAULT, **SETTINGS[name], seed=seed), encoder=encoder)
+            changed = dict(SETTINGS[name])
+            given = data if changed.pop("kin", True) else _without_kin(data)
+            model = train(given, vectors, replace(DEFAULT, **changed, seed=seed), encoder=encoder)
             figures = evaluate_snp_traits(scoring.Scorer(model, read, evidence=evidence), held, folder, part="development")
             keys = ("auc_trait", "auc_snp", "auc_trait_matched", "auc_snp_matched")
             found.append([*(figures[key] for key in keys), _order(model, read, weights)])
         mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
         cells = [f"{a:.3f} ± {b:.3f}" for a, b in zip(mean, spread, strict=True)]
         print(f"| {name} | {cells[0]} | {cells[1]} | {cells[2]} / {cells[3]} | {cells[4]} |", flush=True)
+
+
+def _without_kin(data: TrainingData) -> TrainingData:
+    return replace(data, tasks=[replace(task, left_kin=None) for task in data.tasks])
 
 
 def _held_weights(folder: Path, data: TrainingData) -> list[tuple[str, str, float]]:
