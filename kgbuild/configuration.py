@@ -67,6 +67,7 @@ class TrainSection(_Section):
     max_seconds: float | None = Field(default=None, gt=0)
     seed: int = 0
     held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
+    held_out_concepts: float = Field(default=0.05, ge=0, le=0.4)  # share of disease-gene, pathway-gene, ... pairs likewise
     node_vectors: dict[str, str] = {}  # biobridge: node type -> file of vectors that its nodes have instead of their names'
     unseen: tuple[str, ...] = ()  # biobridge: relations and node types to train again without, for a figure
 
@@ -186,6 +187,7 @@ mode = "frozen"         # the text encoder stays as it is; "full": it is trained
 # chunk_tokens = 2048   # with mode "full": read a batch so many tokens at a time, where memory is short
 seed = 0
 held_out = 0.1          # share of loci whose SNP-trait pairs are kept for evaluation
+held_out_concepts = 0.05  # share of disease-gene, pathway-gene and drug pairs likewise; 0: train on all but those that fit the score
 # node_vectors = {{ Gene = "esm.npz" }}   with method "biobridge": vectors from a file (npz, parquet, tsv) for a node type
 # unseen = ["TARGETS", "Pathway"]       with it too: train again without each of these, to see how well it does unseen
 

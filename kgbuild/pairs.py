@@ -2,7 +2,7 @@
 
 Five tasks. `synonyms`: a concept's label and its other names. `relations`: the names of both ends of an edge. `gwas`: a
 trait and a variant. `eqtl`: a gene's symbol and a variant. `biobank`: a phenotype and a variant, by their correlation.
-Held-out SNP-trait pairs never enter, nor does what is filed of an evaluated mapping subject.
+Held-out SNP-trait pairs and pairs of concepts never enter, nor does what is filed of an evaluated mapping subject.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
+from kgbuild.concept_pairs import HeldOut
 from kgbuild.kin import trait_kin
 from kgbuild.splits import loci_of, trait_groups
 from kgbuild.vocabulary import normalise_name
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "PairOptions", "Pairs", "build_pairs", "correlation", "effect_weights"]
 
-VERSION = 2  # of what this module, splits and the trainer make of the same tables
+VERSION = 3  # of what this module, splits and the trainer make of the same tables
 
 MAX_WEIGHT = 2.0
 MIN_WEIGHT = 0.05  # a weight must be positive; an odds ratio of 1 says next to nothing
@@ -60,7 +61,12 @@ class Pairs:
 
 
 def build_pairs(
-    folder: Path, *, snp_traits: pd.DataFrame | None = None, mappings: pd.DataFrame | None = None, options: PairOptions | None = None
+    folder: Path,
+    *,
+    snp_traits: pd.DataFrame | None = None,
+    mappings: pd.DataFrame | None = None,
+    concepts: pd.DataFrame | None = None,
+    options: PairOptions | None = None,
 ) -> Pairs:
     """Build the training data from a folder of tables.
 
@@ -68,9 +74,10 @@ def build_pairs(
         folder: Where `kgbuild.tables.read` finds them.
         snp_traits: What `split_snp_traits` holds out.
         mappings: What `split_mappings` holds out.
+        concepts: What `split_concepts` holds out.
         options: What is taken.
     """
-    builder = _Builder(folder, options or PairOptions(), _Hidden.of(snp_traits, mappings))
+    builder = _Builder(folder, options or PairOptions(), _Hidden.of(snp_traits, mappings), concepts)
     for add in (builder.synonyms, builder.relations, builder.gwas, builder.eqtl, builder.biobank):
         add()
     return Pairs(builder.data(), dict(builder.counts))
@@ -151,6 +158,7 @@ class _Builder:
     folder: Path
     options: PairOptions
     hidden: _Hidden
+    concepts: pd.DataFrame | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -197,6 +205,11 @@ class _Builder:
         frame = tables.read(self.folder, "relations", ["subject_id", "predicate", "object_id"]).to_pandas()
         left, right = frame["subject_id"].map(self._concept_names), frame["object_id"].map(self._concept_names)
         frame = frame.assign(left=left, right=right).dropna(subset=["left", "right"])
+        if self.concepts is not None and len(self.concepts):
+            ids = [*frame["subject_id"].unique(), *frame["object_id"].unique()]
+            held = HeldOut.of(self.folder, self.concepts, ids)(frame["subject_id"], frame["object_id"])
+            self.counts["relations: held-out edges left out"] += int(held.sum())
+            frame = frame[~held]
         kept = _capped(frame, self.options.relations_total, self.options.seed)
         self.counts["relations: edges"] += len(kept)
         self.counts["relations: edges beyond the cap left out"] += len(frame) - len(kept)

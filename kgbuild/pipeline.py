@@ -439,16 +439,20 @@ def _check_encoder(model: Model, encoder: TextEncoder) -> None:
 # ---------------------------------------------------------------- what the stages do
 
 
-def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[Pairs, pd.DataFrame, pd.DataFrame]:
+def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[Pairs, dict[str, pd.DataFrame]]:
     """Split off what is kept for evaluation, and build the pairs of the rest."""
-    from kgbuild import pairs, splits, tables
+    from kgbuild import concept_pairs, pairs, splits, tables
 
     tables_dir = workspace.folder("tables")
     snp_traits = splits.split_snp_traits(
         tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=configuration.train.held_out
     )
-    mappings = splits.split_mappings(tables.read(tables_dir, "mappings"))
-    return pairs.build_pairs(tables_dir, snp_traits=snp_traits, mappings=mappings), snp_traits, mappings
+    held = {
+        "snp_traits": snp_traits,
+        "mappings": splits.split_mappings(tables.read(tables_dir, "mappings")),
+        "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=configuration.train.held_out_concepts),
+    }
+    return pairs.build_pairs(tables_dir, **held), held
 
 
 def _build_model(
@@ -462,10 +466,9 @@ def _build_model(
     if configuration.train.method == "biobridge":
         return _build_bridge(workspace, configuration, folder, progress)
     tables_dir = workspace.folder("tables")
-    made, snp_traits, mappings = _training_data(workspace, configuration)
-    hashes = {
-        name: splits.write_split(folder / f"{name}.tsv", split) for name, split in (("snp_traits", snp_traits), ("mappings", mappings))
-    }
+    made, held = _training_data(workspace, configuration)
+    snp_traits = held["snp_traits"]
+    hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in held.items()}
     space = _Space(workspace, configuration, progress, trained=False)
     description = {"sources": _sources(tables_dir), "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
     model = _trained(made.data, space, configuration, workspace.root / TRAINING, description, resume, progress)

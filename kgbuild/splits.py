@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["loci_of", "read_split", "split_mappings", "split_snp_traits", "trait_groups", "write_split"]
+__all__ = ["draw", "loci_of", "read_split", "split_mappings", "split_snp_traits", "trait_groups", "write_split"]
 
 MANY_TEXTS = 15  # a target with more texts is no bridge between them: it would tie half the mappings together
 SNP_TRAIT_COLUMNS = ["object_id", "object_name", "variant_id", "trait_group", "locus", "part"]
@@ -43,7 +43,7 @@ def split_snp_traits(
     pairs = _snp_trait_pairs(associations, variants)
     other = pairs["locus"] if by == "locus" else pairs["variant_id"]
     trait = pairs["trait_group"] if by == "locus" else pairs["object_id"]
-    drawn = _draw(trait + "\x1f" + other, seed)
+    drawn = draw(trait + "\x1f" + other, seed)
     pairs["part"] = ["test" if x < share else "development" if x < share + development else "" for x in drawn]
     held = pairs.loc[pairs["part"] != "", SNP_TRAIT_COLUMNS]
     return held.sort_values(["object_id", "variant_id"]).reset_index(drop=True)
@@ -120,7 +120,7 @@ def split_mappings(mappings: pa.Table, *, share: float = 0.2, seed: int = 202611
     if (frame["use"] == "evaluate").any():
         held = frame["use"] == "evaluate"
     else:
-        drawn = _draw(_component_names(frame), seed)
+        drawn = draw(_component_names(frame), seed)
         held = [x < share for x in drawn]
     frame["part"] = "test"
     return frame.loc[held, MAPPING_COLUMNS].drop_duplicates().sort_values(MAPPING_COLUMNS).reset_index(drop=True)
@@ -172,8 +172,8 @@ def read_split(path: Path, sha256: str) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
-def _draw(units: Iterable[str], seed: int) -> list[float]:
-    """Give each unit its number in [0, 1)."""
+def draw(units: Iterable[str], seed: int) -> list[float]:
+    """Give each unit its number in [0, 1), by its name and the seed."""
     drawn: dict[str, float] = {}
     for unit in units:
         if unit not in drawn:

@@ -42,5 +42,5 @@ def association(trait: str, number: int, *terms: str, **more: Any) -> dict[str, 
     }  # fmt: skip
 
 
-def concept(id_: str, name: str) -> dict[str, Any]:
-    return {"id": id_, "name": name, "vocabulary": "efo", "kind": "Disease", "selectable": True}
+def concept(id_: str, name: str, kind: str = "Disease") -> dict[str, Any]:
+    return {"id": id_, "name": name, "vocabulary": "efo", "kind": kind, "selectable": True}

@@ -36,6 +36,7 @@ class Table:
 
 TABLES: Mapping[str, Table] = {
     "snp-trait": Table("snp_traits", "Do held-out SNP-trait pairs stand out against others?"),
+    "concept-concept": Table("concepts", "Do held-out disease-gene, pathway-gene and drug pairs stand out against others?"),
     "mapping": Table("mapping_report", "Are links right, and do their probabilities mean what they say?"),
 }
 
