@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from kgbuild import demo, pipeline
+from kgbuild.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -72,12 +73,33 @@ def test_every_direct_dependency_has_an_upper_bound_that_allows_local_builds() -
     assert "2.9.1+cpu" in bounds["torch"]
 
 
+def _links_told(page: str) -> list[list[str]]:
+    """Read the table of links: ids of both, predicate and decision, three numbers, and words of the explanation."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| `")]
+    return [[row[0].split("`")[1], row[1].split("`")[1], *row[2:6], row[6].split("`")[1]] for row in rows if len(row) == 7]
+
+
+def _differs(workspace: Workspace, code: str, term: str, said: str, *rest: str) -> str:
+    """Say what of a row of that table is not what `explain` says; numbers may differ by 0.05."""
+    explanation = pipeline.explain(workspace, code, term)
+    link = next(piece for piece in explanation.evidence if piece.kind == "link" and (piece.subject_id, piece.object_id) == (code, term))
+    *numbers, words = rest
+    found = [link.details[name] for name in ("cosine", "p_target", "p_same")]
+    near = all(abs(float(told) - number) <= 0.05 for told, number in zip(numbers, found, strict=True))
+    if link.says.startswith(said) and near and words in explanation.text():
+        return ""
+    return f"{code} -> {term}: {link.says} {found}\n{explanation.text()}"
+
+
 @pytest.mark.slow
 def test_the_pages_that_follow_rows_and_decisions_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = demo.prepare(tmp_path / "kgbuild-demo", encoder="hashed")
     pipeline.train(workspace)
     pipeline.populate(workspace)
     monkeypatch.chdir(tmp_path)
+    links = _links_told((ROOT / "docs" / "harmonisation.md").read_text(encoding="utf-8"))
+    assert len(links) == 10
+    assert [_differs(workspace, *row) for row in links] == [""] * 10
     for page, n in (("follow.md", 30), ("curation.md", 10)):  # the second one changes the workspace
         outcome = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS)
         assert outcome.attempted > n
