@@ -2,9 +2,10 @@
 among them nine times in ten.
 
 Split conformal prediction: of subjects that the probabilities were not fitted on, the p_target of the right term is taken
-(0 where it was not found); a candidate is in the set if its p_target is not below all but the lowest tenth of these. That
-holds for subjects that have a right term and are like the judged ones, whatever p_target is worth; a better p_target makes
-the sets smaller. Each vocabulary with enough gold has a threshold of its own; the common one weighs all of these the same.
+(CERTAIN where it comes first, 0 where it was not found); a candidate is in the set if it comes first, or if its p_target is
+not below all but the lowest tenth of these. That holds for subjects that have a right term and are like the judged ones,
+whatever p_target is worth; a better p_target makes the sets smaller, down to the first candidate alone. Each vocabulary with
+enough gold has a threshold of its own; the common one weighs all of these the same.
 
 https://arxiv.org/abs/2107.07511
 """
@@ -23,6 +24,7 @@ from kgbuild.calibration import MIN_GOLD, GoldPairs
 from kgbuild.vocabulary import vocabulary_of
 
 __all__ = [
+    "CERTAIN",
     "FILE",
     "LEVEL",
     "MOST",
@@ -36,9 +38,10 @@ __all__ = [
     "summary",
 ]
 
-VERSION = 1
+VERSION = 2
 LEVEL = 0.9
 MOST = 10  # candidates of a subject that links keep: a right term beyond these is missed, and counts as such
+CERTAIN = 2.0  # above every probability: the first candidate is in its set in any case
 FILE = "candidate_sets.json"  # in the links' folder
 
 _DEFAULT = Path(__file__).parent / "data" / "candidate-sets-minilm.json"
@@ -60,21 +63,33 @@ class CandidateSets:
     reached: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     fitted_with: str = ""
 
-    def contains(self, p_target: np.ndarray, vocabularies: np.ndarray) -> np.ndarray:
+    def contains(self, p_target: np.ndarray, vocabularies: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Tell which candidates are in the set of their subject.
 
         Args:
             p_target: One per candidate, nan where there is none: such a candidate is in no set.
             vocabularies: The subject's, one per candidate.
+            first: Is it the first candidate of its subject?
 
         >>> sets = CandidateSets(0.9, {"": 0.2, "icd10cm": 0.1})
-        >>> sets.contains(np.array([0.15, 0.15, np.nan]), np.array(["text", "icd10cm", "icd10cm"], dtype=object)).tolist()
-        [False, True, False]
+        >>> p, vocabularies = np.array([0.15, 0.15, np.nan, 0.01]), np.array(["text", "icd10cm", "icd10cm", "text"], dtype=object)
+        >>> sets.contains(p, vocabularies, np.array([False, False, False, True])).tolist()
+        [False, True, False, True]
         """
         common = self.thresholds[""]
         least = np.array([self.thresholds.get(v, common) for v in vocabularies], float)
-        inside: np.ndarray = (p_target > 0) & (p_target >= least)
+        inside: np.ndarray = (p_target > 0) & (first | (p_target >= least))
         return inside
+
+    def promised(self, vocabulary: str) -> float:
+        """Say how often the right term is in the set of a subject that has one: the level, or less where it was not reached.
+
+        >>> sets = CandidateSets(0.9, {"": 0.1, "icd10": 0.0}, {"": {"coverage": 0.9004}, "icd10": {"coverage": 0.7701}})
+        >>> sets.promised("text"), sets.promised("icd10")
+        (0.9, 0.77)
+        """
+        reached = self.reached.get(vocabulary if vocabulary in self.thresholds else "", {})
+        return min(self.level, round(reached.get("coverage", self.level), 2))
 
     def to_json(self) -> str:
         """Write every number."""
@@ -106,7 +121,8 @@ def fit_candidate_sets(gold: GoldPairs, p: np.ndarray, *, level: float = LEVEL) 
 
 
 def right_and_size(gold: GoldPairs, p: np.ndarray, sets: CandidateSets | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Give, by subject, the highest p_target of a right term, and the number of candidates; of its set's alone, with `sets`.
+    """Give, by subject, the highest p_target of a right term (CERTAIN for one that comes first), and the number of candidates;
+    of its set's alone, with `sets`.
 
     What is not among the MOST first candidates, or is one for its cross-reference alone, is not found: 0.
     """
@@ -117,11 +133,13 @@ def right_and_size(gold: GoldPairs, p: np.ndarray, sets: CandidateSets | None = 
     counted = np.zeros(len(p), bool)
     counted[order[np.arange(len(p)) - first < MOST]] = True
     counted &= p > 0
+    leads = np.zeros(len(p), bool)
+    leads[order[np.arange(len(p)) == first]] = True
     if sets is not None:
-        counted &= sets.contains(p, gold.vocabularies[subject])
+        counted &= sets.contains(p, gold.vocabularies[subject], leads)
     found = counted & gold.pairs["right"].to_numpy()
     right = np.zeros(len(gold.sets))
-    np.maximum.at(right, subject[found], p[found])
+    np.maximum.at(right, subject[found], np.where(leads, CERTAIN, p)[found])
     return right, np.bincount(subject[counted], minlength=len(gold.sets))
 
 
@@ -166,7 +184,11 @@ def marked(answers: Sequence[Mapping[str, Any]], sets: CandidateSets | None) -> 
         return [dict(answer) for answer in answers]
     p = np.array([np.nan if answer["p_target"] is None else answer["p_target"] for answer in answers], float)
     vocabularies = np.array([vocabulary_of(answer["subject_id"]) for answer in answers], dtype=object)
-    inside = sets.contains(p, vocabularies).tolist()
+    best: dict[tuple[str, str], float] = {}
+    keys = [(answer["subject_id"], answer["subject_label"]) for answer in answers]
+    for key, value in zip(keys, p.tolist(), strict=True):
+        best[key] = max(best.get(key, 0.0), value if value == value else 0.0)
+    inside = sets.contains(p, vocabularies, p == np.array([best[key] for key in keys])).tolist()
     return [{**a, "in_candidate_set": None if a["p_target"] is None else one} for a, one in zip(answers, inside, strict=True)]
 
 
@@ -178,5 +200,6 @@ def summary(answers: Sequence[Mapping[str, Any]], sets: CandidateSets, top: int)
         sizes[key] = sizes.get(key, 0) + bool(answer["in_candidate_set"])
     fuller = sum(size >= top for size in sizes.values())
     mean = sum(sizes.values()) / max(len(sizes), 1)
+    least = min((sets.promised(vocabulary_of(id_)) for id_, _ in sizes), default=sets.level)
     beyond = f"; of {fuller:,} there may be more than the {top} shown (--top)" if fuller and top < MOST else ""
-    return f"candidate sets, right term inside with {sets.level:.0%} if there is one: {mean:.1f} terms a text{beyond}"
+    return f"candidate sets, right term inside with {least:.0%} if there is one: {mean:.1f} terms a text{beyond}"

@@ -1,12 +1,12 @@
 """Near misses: pairs that look alike and must never become one. Concepts, links and groups in; which pairs did, out.
 
-The pairs are checked with every build and the outcome is printed. Nothing here blocks a merge: what this finds is a fault of
-the links, a curated row that is wrong, or somebody's decision, and is to be looked at.
+The pairs are checked with every build and the outcome is printed: what is linked as exact is a fault of the links, a curated
+row that is wrong, or somebody's decision, and is to be looked at. It is not merged, unless somebody decided so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kgbuild.vocabulary import normalise_name
@@ -14,9 +14,9 @@ from kgbuild.vocabulary import normalise_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["PAIRS", "VERSION", "Pair", "check"]
+__all__ = ["PAIRS", "VERSION", "Pair", "check", "near_misses"]
 
-VERSION = 1
+VERSION = 2
 
 
 class Pair(NamedTuple):
@@ -155,13 +155,28 @@ def check(links: pa.Table, groups: pa.Table, concepts: pa.Table, names: pa.Table
     merged = [
         (number, a, b) for inside in members.values() for a in inside for b in inside for number in _opposed(sides[a], sides[b], first=0)
     ]
-    exact = [
+    exact = _opposed_links(links, sides)
+    return {"pairs": len(PAIRS), "loaded": len(loaded), "merged": _told(merged, "and"), "linked_exact": _told(exact, "->")}
+
+
+def near_misses(links: pa.Table, concepts: pa.Table, names: pa.Table) -> frozenset[frozenset[str]]:
+    """Give the pairs of ids that stand on opposite sides and are linked as exact: `merge` keeps them apart, whoever linked them.
+
+    Args:
+        links: Table `links`.
+        concepts: Table `concepts`.
+        names: Table `names`.
+    """
+    return frozenset(frozenset((a, b)) for _, a, b in _opposed_links(links, _sides(concepts, names)))
+
+
+def _opposed_links(links: pa.Table, sides: Mapping[str, frozenset[tuple[int, int]]]) -> list[tuple[int, str, str]]:
+    return [
         (number, a, b)
         for a, b in _exact(links)
         if a in sides and b in sides
         for number in (*_opposed(sides[a], sides[b], first=0), *_opposed(sides[a], sides[b], first=1))
     ]
-    return {"pairs": len(PAIRS), "loaded": len(loaded), "merged": _told(merged, "and"), "linked_exact": _told(exact, "->")}
 
 
 def _sides(concepts: pa.Table, names: pa.Table) -> dict[str, frozenset[tuple[int, int]]]:

@@ -11,8 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kgbuild import merge
+import numpy as np
+
+from kgbuild import contrast, merge, tables
 from kgbuild.calibration import Calibration
+from kgbuild.candidate_sets import read_candidate_sets
 from kgbuild.errors import UsageError, WorkspaceError
 from kgbuild.features import conflicts
 from kgbuild.links import DECIDED
@@ -276,6 +279,7 @@ class _Known:
             "matched_name": row["matched_name"],
             "p_target": row["p_target"],
             "p_same": row["p_same"],
+            "candidate_set": self._in_set(row),
             "features": features,
             "calibration": self._calibration(row),
             "justification": row["justification"],
@@ -284,6 +288,18 @@ class _Known:
         kind = "decision" if row["calibration"] == DECIDED else "link"
         rank = f", rank {row['rank']}" if row["rank"] else ""
         return Evidence(kind, row["subject_id"], row["object_id"], f"{row['predicate']}, {row['decision']}{rank}", "", details)
+
+    def _in_set(self, row: Mapping[str, Any]) -> str:
+        """Say whether a person who looks at the set alone would see the candidate; empty where there is no set."""
+        sets = read_candidate_sets(self.links_dir)
+        concept = self._concept(row["subject_id"])
+        if sets is None or concept is None or row["p_target"] is None or not row["rank"]:
+            return ""
+        vocabulary, first = np.array([concept["vocabulary"]], dtype=object), np.array([row["rank"] == 1])
+        inside = sets.contains(np.array([row["p_target"]]), vocabulary, first)[0]
+        return (
+            f"{'inside' if inside else 'outside'}: the right term is in it with {sets.promised(concept['vocabulary']):.0%}, if there is one"
+        )
 
     def _calibration(self, row: Mapping[str, Any]) -> str:
         """Name the fit, and from which probability it accepts."""
@@ -371,8 +387,17 @@ class _Known:
             yield f"{link}: {merge.OBSTACLES[obstacle]} ({_figure(row['p_same'])}, asked for {self.merge_at})"
         elif obstacle:
             yield f"{link}: {merge.OBSTACLES[obstacle]} ({row['predicate']}, {row['decision']})"
+        elif contrast.near_misses(*self._pair(row)):
+            yield f"{link}: a known near miss, two different things; only a person's decision joins them"
         else:
             yield from self._competition(row, link)
+
+    def _pair(self, row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        """Read a link, its two concepts and their names as tables."""
+        ids = [row["subject_id"], row["object_id"]]
+        wanted = {"concepts": {"id": ids}, "names": {"concept_id": ids}}
+        concepts, names = (_table(name, _rows(self.tables_dir, name, **keys)) for name, keys in wanted.items())
+        return _table("links", [row]), concepts, names
 
     def _competition(self, row: Mapping[str, Any], link: str) -> Iterator[str]:
         """Say who took the place: another class, or another code of the vocabulary."""
@@ -416,6 +441,11 @@ def _read(folder: Path, name: str, columns: Sequence[str] | None = None, filters
     if not path.exists():
         raise WorkspaceError(f"{path} is missing", advice="Run `kgbuild harmonise` to make tables and links again.")
     return pq.read_table(path, columns=None if columns is None else list(columns), filters=filters)
+
+
+def _table(name: str, rows: Iterable[Mapping[str, Any]]) -> Any:
+    columns = tables.schema(name).names
+    return tables.from_rows(name, ([row[column] for column in columns] for row in rows))
 
 
 def _rows(folder: Path, name: str, **keys: Sequence[str]) -> list[dict[str, Any]]:

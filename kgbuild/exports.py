@@ -19,6 +19,7 @@ import kgbuild
 from kgbuild import tables
 from kgbuild.candidate_sets import CandidateSets, read_candidate_sets
 from kgbuild.errors import UsageError
+from kgbuild.links import COMPOSED
 from kgbuild.omop import omop_tables
 from kgbuild.schema import EDGE_TYPES, NODE_LABELS, EdgeType, Property
 from kgbuild.stores import GraphFiles
@@ -78,6 +79,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "p_same": ("xsd:double", "probability that both are the same thing"),
     "decision": ("xsd:string", "accept, review or reject"),
     "calibration": ("xsd:string", "which fit gave the probabilities, curated, decision (a person's, in the workspace), or uncalibrated"),
+    "composition": ("xsd:string", "the subject names several things, the object one of them: any (one or another), or all (together)"),
     "in_candidate_set": ("xsd:boolean", "one of the terms among which the right one is with 90 %, if there is one; empty: uncalibrated"),
 }
 
@@ -332,8 +334,20 @@ def _records(
     columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
     columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
     columns |= {name: links[name] for name in ("decision", "calibration")}
+    columns["composition"] = _composition(links)
     columns["in_candidate_set"] = _in_set(links, concepts, sets)
     return _completed(columns, mapping_date)
+
+
+def _composition(links: pa.Table) -> Any:
+    """Read how the parts of a composite text are put together from the evidence; null for other links."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    evidence = links["evidence"].combine_chunks()
+    said = pc.struct_field(pc.extract_regex(evidence.flatten(), f"^{COMPOSED}=(?P<kind>.*)$"), "kind")
+    rows = pa.table({"row": pc.list_parent_indices(evidence), "kind": said}).filter(pc.is_valid(said))
+    return _looked_up(pa.array(range(links.num_rows), pa.int64()), rows, "row", ["kind"])["kind"]
 
 
 def _in_set(links: pa.Table, concepts: pa.Table, sets: CandidateSets | None) -> Any:
@@ -344,7 +358,7 @@ def _in_set(links: pa.Table, concepts: pa.Table, sets: CandidateSets | None) -> 
     if sets is None:
         return pa.nulls(links.num_rows, pa.bool_())
     vocabularies = _looked_up(links["subject_id"], concepts, "id", ["vocabulary"])["vocabulary"].to_numpy(zero_copy_only=False)
-    inside = pa.array(sets.contains(links["p_target"].to_numpy(), vocabularies))
+    inside = pa.array(sets.contains(links["p_target"].to_numpy(), vocabularies, links["rank"].to_numpy() == 1))
     return pc.if_else(pc.and_(pc.is_valid(links["p_target"]), pc.greater(links["rank"], 0)), inside, None)
 
 

@@ -2,7 +2,8 @@
 
 What the workspace's own people decided wins over everything. What a curator said wins over what is predicted, and what a
 curator rejected stays rejected. Predicted links are accepted from the probability at which, out of fold, the wanted share of
-them was right; the next best go to review.
+them was right; the next best go to review. A text that names several terms gets each of them, for review, and is never the same
+as one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from kgbuild import tables
 from kgbuild.calibration import DEPTH, NEVER, Calibration, citations_of, cited_codes, equivalents, is_never_same, with_pairs
+from kgbuild.composition import COMPOSITIONS, taken_apart
 from kgbuild.decisions import MANUAL, NO_TERM, NOT
 from kgbuild.features import FEATURES, Subjects, Terms, measure
 from kgbuild.neighbours import Names, candidates
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DECIDED", "JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
+__all__ = ["COMPOSED", "DECIDED", "JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
-VERSION = 3
+VERSION = 4
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]
@@ -40,6 +42,7 @@ JUSTIFICATIONS: dict[str, str] = {
     "lexical": "semapv:LexicalMatching",
     "similarity": "semapv:SemanticSimilarityThresholdMatching",
 }
+COMPOSED = "composition"  # in the evidence: how the parts of a composite text are put together
 DECIDED = "decision"  # in the column `calibration`: somebody who works with this workspace said so
 LINKED_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
@@ -89,7 +92,7 @@ def link(
     hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
     curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
     cited, chained = _visible(cited_codes(xrefs, terms.names.ids), hidden), _visible(_chained(xrefs, subjects, terms), hidden)
-    known = _Known(curated, cited, chained, _nothing_decided() if decisions is None else decisions)
+    known = _Known(curated, cited, chained, _nothing_decided() if decisions is None else decisions, _composed(subjects, terms))
     parts, n = [_unmeasured(known.decided, set(subjects.names.ids), set(terms.names.ids))], len(subjects.names.ids)
     for start in range(0, n, _PORTION):
         rows = np.arange(start, min(start + _PORTION, n))
@@ -104,17 +107,20 @@ def link(
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of pairs beside their names: curators' words, terms that cite codes, ids that were replaced, decisions."""
+    """What is known of pairs beside their names: curators' words, terms that cite codes, ids that were replaced, decisions, and
+    terms that are named as a part.
+    """
 
     curated: pd.DataFrame
     cited: pd.DataFrame
     chained: pd.DataFrame
     decided: pd.DataFrame
+    composed: pd.DataFrame
 
     def pairs(self) -> pd.DataFrame:
         import pandas as pd
 
-        frames = (self.curated, self.cited, self.chained, self.decided)
+        frames = (self.curated, self.cited, self.chained, self.decided, self.composed)
         return pd.concat([frame[["subject_id", "object_id"]] for frame in frames]).drop_duplicates()
 
 
@@ -135,6 +141,32 @@ def _unmeasured(decided: pd.DataFrame, subjects: set[str], terms: set[str]) -> p
             for row in rows.itertuples()
         ),
     )  # fmt: skip
+
+
+def _composed(subjects: Subjects, terms: Terms) -> pd.DataFrame:
+    """List the terms that are named as a part by a subject's first name: subject_id, object_id, composition, part.
+
+    Of terms of one name, the first disease counts, and a term's preferred name before others.
+    """
+    import pandas as pd
+
+    names = terms.names
+    known: dict[str, str] = {}
+    later = np.ones(len(names.owners), bool)
+    later[terms.label_rows] = False
+    is_other = np.array(terms.kinds, dtype=object)[names.owners] != "Disease"
+    for row in np.lexsort((names.owners, later, is_other)):
+        known.setdefault(names.normal[row], names.ids[names.owners[row]])
+    rows, seen = [], set()
+    for owner, text in zip(subjects.names.owners.tolist(), subjects.names.texts, strict=True):
+        if owner in seen:
+            continue
+        seen.add(owner)
+        vocabulary = VOCABULARIES.get(subjects.vocabularies[owner])
+        if found := taken_apart(text, known, coded=vocabulary is not None and vocabulary.prefix is not None and vocabulary.coded):
+            rows += [(subjects.names.ids[owner], id_, found.kind, part) for part, id_ in found.parts]
+    columns = ["subject_id", "object_id", "composition", "part"]
+    return pd.DataFrame(rows, columns=columns, dtype=object).drop_duplicates(["subject_id", "object_id"])
 
 
 def _visible(frame: pd.DataFrame, hidden: set[str]) -> pd.DataFrame:
@@ -193,6 +225,10 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     frame["curated"], frame["rejected"] = frame["curated"].fillna("").astype(str), frame["rejected"].eq(True)
     chained = set(zip(known.chained["subject_id"], known.chained["object_id"], strict=True))
     frame["chained"] = [pair in chained for pair in zip(frame["subject_id"], frame["object_id"], strict=True)] if chained else False
+    frame = frame.merge(known.composed, on=["subject_id", "object_id"], how="left")
+    is_part = frame["composition"].notna()
+    frame["p_exact"] = frame["p_exact"].mask(is_part, np.minimum(frame["p_exact"], NEVER))
+    frame["never"] |= is_part
     frame = frame.merge(
         known.decided.rename(columns={"cited": "decided_in"}).drop(columns="object_name"), on=["subject_id", "object_id"], how="left"
     )
@@ -242,7 +278,7 @@ def _decided(frame: pd.DataFrame, calibration: Calibration | None, precision: fl
     frame = frame.assign(p_same=frame["p_target"] * frame["p_exact"])
     frame = _ordered(_predicted(frame, calibration, precision), calibration is not None)
     frame["calibration"] = _calibration_names(frame, calibration)
-    frame = _with_one_to_one(frame)
+    frame = _with_one_to_one(_with_parts(frame))
     frame = _with_chained(frame)
     return _with_decisions(_with_curated(frame))
 
@@ -282,6 +318,14 @@ def _predicted(frame: pd.DataFrame, calibration: Calibration | None, precision: 
     )
 
 
+def _with_parts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Let a person look at the terms that a text names as parts; whether a curator would file it there is another matter."""
+    is_part = frame["composition"].notna()
+    frame["predicate"] = frame["predicate"].mask(is_part, frame["composition"].map(COMPOSITIONS))
+    frame["decision"] = frame["decision"].mask(is_part & frame["decision"].eq("reject"), "review")
+    return frame
+
+
 def _with_one_to_one(frame: pd.DataFrame) -> pd.DataFrame:
     """Accept a term that cites the code, alone and no other of its vocabulary, where the names agree; two ontologies need not."""
     ontology = ~frame["vocabulary"].isin([key for key, v in VOCABULARIES.items() if v.prefix and key not in {"mondo", "doid"}])
@@ -318,7 +362,8 @@ def _with_curated(frame: pd.DataFrame) -> pd.DataFrame:
     p_same = np.select([exact, open_], [1.0, p_exact], 0.0)
     frame["p_same"] = frame["p_same"].mask(said | refused, p_same)
     frame["p_target"] = frame["p_target"].mask(said, 1.0).mask(refused, 0.0)
-    named = np.select([open_ & (p_exact >= _SAME_AT), open_], ["exact", "broad"], frame["curated"])
+    composed = frame["composition"].map(COMPOSITIONS)
+    named = np.select([open_ & composed.notna(), open_ & (p_exact >= _SAME_AT), open_], [composed, "exact", "broad"], frame["curated"])
     frame["predicate"] = frame["predicate"].mask(said, named).mask(refused, "not")
     frame["decision"] = frame["decision"].mask(said, np.where(frame["rejected"], "review", "accept")).mask(refused, "reject")
     frame["justification"] = frame["justification"].mask(said | refused, JUSTIFICATIONS["curated"])
@@ -359,7 +404,8 @@ def _kept(frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
         ["subject", "later", "sorting", "place"] if not frame["none"].any() else ["subject", "later", "not_accepted", "place"]
     )
     frame = frame.assign(rank=frame.groupby("subject").cumcount() + 1)
-    return frame[(frame["rank"] <= top_k) | frame["spoken"] | (frame["decision"] == "accept")].reset_index(drop=True)
+    stays = (frame["rank"] <= top_k) | frame["spoken"] | (frame["decision"] == "accept") | frame["composition"].notna()
+    return frame[stays].reset_index(drop=True)
 
 
 def _as_table(frame: pd.DataFrame, terms: Terms) -> pa.Table:
@@ -382,10 +428,13 @@ def _evidence(frame: pd.DataFrame) -> list[list[str]]:
     shown = frame["decision"].ne("reject").to_numpy()
     cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "cited") if name in frame}
     weighed = _weighed_cells(frame)
+    parts = list(zip(frame["composition"], frame["part"], strict=True))
     evidence: list[list[str]] = []
     for row, rows in enumerate(told):
         lines = [decided[row]] if isinstance(decided[row], str) else []
         lines += rows if isinstance(rows, tuple) else ()
+        if isinstance(parts[row][0], str):
+            lines += [f"{COMPOSED}={parts[row][0]}", f"part={parts[row][1]}"]
         if shown[row]:
             first = weighed(row)
             lines += first.values()
@@ -438,18 +487,20 @@ def map_texts(
     # two rows of one code with different texts are two subjects: each is known by its place
     names = Names([ids[row] for row in rows], [texts[row] for row in rows], np.arange(len(rows)), embed([texts[row] for row in rows]))
     subjects = Subjects(names, [_vocabulary_of(ids[row]) for row in rows])
-    known = _known_to(mappings, xrefs, decisions, terms)
+    known = _known_to(mappings, xrefs, decisions, subjects, terms)
     decided = _kept(_decided(_scored(subjects, terms, known, calibration), calibration, precision), top_k)
     labels = np.array(terms.names.texts, dtype=object)[terms.label_rows] if terms.names.ids else np.zeros(0, object)
     answers: dict[tuple[str, str], list[dict[str, Any]]] = {(ids[row], texts[row]): [] for row in rows}
     for record in decided.to_dict("records"):
         key = (ids[rows[record["subject"]]], texts[rows[record["subject"]]])
-        if record["rank"] <= top_k:
+        if record["rank"] <= top_k or isinstance(record["composition"], str):
             answers[key].append(_answer(key, record, str(labels[record["target"]])))
     return [answer for key in zip(ids, texts, strict=True) for answer in _with_none(key, answers[key], calibration)]
 
 
-def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, decisions: pd.DataFrame | None, terms: Terms) -> _Known:
+def _known_to(
+    mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, decisions: pd.DataFrame | None, subjects: Subjects, terms: Terms
+) -> _Known:
     import pandas as pd
 
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in ("subject_id", "object_id", "predicate")})
@@ -461,7 +512,8 @@ def _known_to(mappings: pd.DataFrame | None, xrefs: pd.DataFrame | None, decisio
         hidden = set(mappings.loc[mappings["use"] == "evaluate", "subject_id"])
         curated = _curated(mappings[(mappings["use"] == "fit") & ~mappings["subject_id"].isin(hidden)])
     cited, nothing = _visible(cited_codes(xrefs, terms.names.ids), hidden), empty[["subject_id", "object_id"]]
-    return _Known(curated, cited, nothing, _nothing_decided() if decisions is None else decisions)
+    decided = _nothing_decided() if decisions is None else decisions
+    return _Known(curated, cited, nothing, decided, _composed(subjects, terms))
 
 
 def _vocabulary_of(id_: str) -> str:
@@ -497,6 +549,7 @@ def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict
         "p_same": p_same,
         "decision": record["decision"],
         "calibration": record["calibration"],
+        COMPOSED: record["composition"] if isinstance(record["composition"], str) else None,
     }
 
 

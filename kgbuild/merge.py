@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OBSTACLES", "PHENOTYPE_KINDS", "VERSION", "group_id", "merge", "moved", "obstacles", "read_moved", "write_moved"]
 
-VERSION = 2
+VERSION = 3
 PHENOTYPE_KINDS = ("Disease", "Phenotype", "Measurement", "ClinicalCode", "FreeText")
 
 # what keeps a link from merging, the first that holds -> in words
@@ -49,7 +49,15 @@ _CENTRE = "semapv:UnspecifiedMatching"
 _COLUMNS = ["centre", "member_id", "is_centre", "p_same", "justification"]
 
 
-def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target: str = "efo", earlier: pa.Table | None = None) -> pa.Table:
+def merge(
+    links: pa.Table,
+    concepts: pa.Table,
+    *,
+    merge_at: float = 0.9,
+    target: str = "efo",
+    earlier: pa.Table | None = None,
+    near_misses: Iterable[frozenset[str]] = (),
+) -> pa.Table:
     """Group the concepts that are phenotypes and live; every one of them is in exactly one group.
 
     Args:
@@ -58,6 +66,7 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
         merge_at: The least p_same.
         target: The vocabulary whose classes are centres.
         earlier: Table `groups` of the run before: its groups without a class keep their centres.
+        near_misses: Pairs that are known to be different things, whatever curators and probabilities say of them.
     """
     import pandas as pd
 
@@ -65,7 +74,7 @@ def merge(links: pa.Table, concepts: pa.Table, *, merge_at: float = 0.9, target:
     about = about[~about["obsolete"] & about["kind"].isin(PHENOTYPE_KINDS)].sort_values("id")
     vocabulary = dict(zip(about["id"], about["vocabulary"], strict=True))
     frame = _that_count(links)
-    apart = _apart(frame)
+    apart = _apart(frame, near_misses)
     centres = about.loc[about["vocabulary"] == target, "id"]
     classes, decided = set(centres), _decided_pairs(frame)
     twins = _twin_classes(decided, classes, apart)
@@ -97,13 +106,20 @@ def group_id(centre: str) -> str:
     return "harmonised:" + centre.replace(":", "_", 1)
 
 
-def moved(earlier: pa.Table, groups: pa.Table, *, known: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
+def moved(
+    earlier: pa.Table,
+    groups: pa.Table,
+    *,
+    known: Mapping[str, str | None] | None = None,
+    replaced: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:
     """Say what became of the ids of earlier runs that are gone: the group that their centre is in now, or None.
 
     Args:
         earlier: Table `groups` of the run before.
         groups: That of now.
         known: What this said in the run before, of runs still earlier.
+        replaced: Obsolete id -> the one that replaced it: a centre that a new release made obsolete leads there.
 
     >>> rows = [("harmonised:a_1", "a:1", True, 1.0, ""), ("harmonised:a_2", "a:2", True, 1.0, "")]
     >>> now = [("harmonised:b_1", "b:1", True, 1.0, ""), ("harmonised:b_1", "a:1", False, 0.9, "")]
@@ -113,7 +129,9 @@ def moved(earlier: pa.Table, groups: pa.Table, *, known: Mapping[str, str | None
     now = dict(zip(groups["member_id"].to_pylist(), groups["group_id"].to_pylist(), strict=True))
     live = set(now.values())
     rows = earlier.select(["group_id", "member_id", "is_centre"]).to_pylist()
-    gone = {row["group_id"]: now.get(row["member_id"]) for row in rows if row["is_centre"] and row["group_id"] not in live}
+    heirs = replaced or {}
+    centres = {row["group_id"]: row["member_id"] for row in rows if row["is_centre"] and row["group_id"] not in live}
+    gone = {group: now.get(id_, now.get(heirs.get(id_, ""))) for group, id_ in centres.items()}
     before = {old: gone.get(new, new) if new else None for old, new in (known or {}).items() if old not in live}
     return dict(sorted((before | gone).items()))
 
@@ -154,10 +172,11 @@ def obstacles(links: pd.DataFrame, vocabulary: Mapping[str, str], *, merge_at: f
     return pd.Series(np.select([found[name].to_numpy(bool) for name in OBSTACLES], list(OBSTACLES), ""), links.index, dtype=object)
 
 
-def _apart(links: pd.DataFrame) -> set[frozenset[str]]:
-    """Give the pairs that some person rejected and that nobody decided to be the same."""
+def _apart(links: pd.DataFrame, near_misses: Iterable[frozenset[str]]) -> set[frozenset[str]]:
+    """Give the near misses, and the pairs that some person rejected, of which nobody decided that they are the same."""
     rejected, same = links[links["predicate"] == NOT], _decided_pairs(links)
-    return {frozenset(pair) for pair in zip(rejected["subject_id"], rejected["object_id"], strict=True)} - set(map(frozenset, same))
+    pairs = {frozenset(pair) for pair in zip(rejected["subject_id"], rejected["object_id"], strict=True)}
+    return (pairs | set(near_misses)) - set(map(frozenset, same))
 
 
 def _decided_pairs(links: pd.DataFrame) -> list[tuple[str, str]]:

@@ -443,13 +443,14 @@ def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[
     """Split off what is kept for evaluation, and build the pairs of the rest."""
     from kgbuild import concept_pairs, pairs, splits, tables
 
-    tables_dir, wanted = workspace.folder("tables"), configuration.train
+    tables_dir = workspace.folder("tables")
+    snp_traits = splits.split_snp_traits(
+        tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=configuration.train.held_out
+    )
     held = {
-        "snp_traits": splits.split_workspace(
-            tables_dir, by=wanted.split, share=wanted.held_out, since=wanted.since, left_out=wanted.left_out
-        ),
+        "snp_traits": snp_traits,
         "mappings": splits.split_mappings(tables.read(tables_dir, "mappings")),
-        "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=wanted.held_out_concepts),
+        "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=configuration.train.held_out_concepts),
     }
     return pairs.build_pairs(tables_dir, **held), held
 
@@ -631,10 +632,13 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
     )
     concepts = tables.read(tables_dir, "concepts")
     earlier = tables.read(workspace.folder("links"), "groups") if workspace.record("links") else None
-    groups = merge.merge(made, concepts, merge_at=settings.merge_at, target=settings.target, earlier=earlier)
+    names = tables.read(tables_dir, "names")
+    close = contrast.near_misses(made, concepts, names)
+    groups = merge.merge(made, concepts, merge_at=settings.merge_at, target=settings.target, earlier=earlier, near_misses=close)
     tables.write(folder, {"links": made, "groups": groups})
     known = merge.read_moved(workspace.folder("links") / "moved.tsv") if earlier else {}
-    gone = merge.moved(earlier, groups, known=known) if earlier else {}
+    replaced = {row["subject_id"]: row["object_id"] for row in xrefs.to_pylist() if row["predicate"] == "replaced_by"} if earlier else {}
+    gone = merge.moved(earlier, groups, known=known, replaced=replaced) if earlier else {}
     merge.write_moved(folder / "moved.tsv", gone)
     figures = {part: report[part]["all"] for part in ("as_is", "a_fifth_without_answer") if part in report}
     return {
@@ -643,7 +647,7 @@ def _build_links(workspace: Workspace, configuration: Configuration, folder: Pat
         **_link_facts(made, groups, subjects),
         "ids_gone": len(gone.keys() - known.keys()),
         "decisions": applied.facts(),
-        "contrast": contrast.check(made, groups, concepts, tables.read(tables_dir, "names")),
+        "contrast": contrast.check(made, groups, concepts, names),
         "figures": figures,
     }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
-from kgbuild.candidate_sets import LEVEL, MOST, read_candidate_sets
+from kgbuild.candidate_sets import MOST, read_candidate_sets
 from kgbuild.decisions import COLUMNS, MANUAL, NO_TERM
 from kgbuild.exports import EXTENSIONS, mapping_records, write_sssom
 from kgbuild.vocabulary import PREFIXES, content_id
@@ -69,7 +69,7 @@ def find(tables_dir: Path, links_dir: Path, *, limit: int | None = None) -> tupl
     best["value"] = (1 + best["n"]) * best["uncertainty"]
     best = best.sort_values(["value", "of_object", "subject_id"], ascending=[False, False, True]).head(limit or len(best))
     shown = links[links["subject_id"].isin(set(best["subject_id"]))]
-    candidates = _candidates(shown.assign(in_candidate_set=_in_sets(shown, tables_dir, links_dir)))
+    candidates = _candidates(_with_sets(shown, tables_dir, links_dir))
     found = zip(best["subject_id"], best["n"].tolist(), best["uncertainty"].tolist(), strict=True)
     return [Item(id_, n, round(u, 6), candidates[id_]) for id_, n, u in found], links["subject_id"].nunique()
 
@@ -103,14 +103,16 @@ def _candidates(links: pd.DataFrame) -> dict[str, tuple[Mapping[str, Any], ...]]
     return {subject: tuple(several) for subject, several in found.items()}
 
 
-def _in_sets(links: pd.DataFrame, tables_dir: Path, links_dir: Path) -> Any:
-    """Tell which links are in their subject's candidate set; none where nothing was calibrated."""
+def _with_sets(links: pd.DataFrame, tables_dir: Path, links_dir: Path) -> pd.DataFrame:
+    """Say which links are in their subject's candidate set, and how often the right term is in it; 0 where nothing was calibrated."""
     sets = read_candidate_sets(links_dir)
     if sets is None:
-        return False
+        return links.assign(in_candidate_set=False, promised=0.0)
     concepts = tables.read(tables_dir, "concepts", ["id", "vocabulary"])
     vocabulary = dict(zip(concepts["id"].to_pylist(), concepts["vocabulary"].to_pylist(), strict=True))
-    return sets.contains(links["p_target"].to_numpy(float), links["subject_id"].map(vocabulary).to_numpy(object))
+    of_row = links["subject_id"].map(vocabulary)
+    inside = sets.contains(links["p_target"].to_numpy(float), of_row.to_numpy(object), links["rank"].to_numpy() == 1)
+    return links.assign(in_candidate_set=inside, promised=of_row.map(sets.promised))
 
 
 def _associations(associations: pa.Table) -> dict[str, int]:
@@ -177,6 +179,7 @@ def _page_data(items: Sequence[Item], tables_dir: Path, title: str) -> dict[str,
             "associations": item.n_associations,
             "uncertainty": item.uncertainty,
             "value": item.value,
+            "promised": float(item.candidates[0]["promised"]),
             "candidates": [_candidate(row, about) for row in item.candidates],
         }
         for item in items
@@ -189,7 +192,6 @@ def _page_data(items: Sequence[Item], tables_dir: Path, title: str) -> dict[str,
         "columns": COLUMNS,
         "justification": MANUAL,
         "no_term": NO_TERM,
-        "level": LEVEL,
         "curie_map": {p: PREFIXES.get(p, f"https://bioregistry.io/{p}:") for p in prefixes},
         "items": shown,
     }

@@ -46,7 +46,7 @@ def test_thresholds_hold_for_subjects_that_they_were_not_chosen_on(gold: GoldPai
 
 
 def test_where_the_right_term_is_too_seldom_found_every_candidate_is_in_the_set(gold: GoldPairs) -> None:
-    p = np.where(gold.pairs["right"], 0.0, 0.5)
+    p = np.where(gold.pairs["right"], 0.0, 0.5)  # the right term never comes first
     sets = fit_candidate_sets(gold, p)
     assert sets.thresholds[""] == 0.0
     assert sets.reached[""]["coverage"] == 0.0
@@ -54,8 +54,20 @@ def test_where_the_right_term_is_too_seldom_found_every_candidate_is_in_the_set(
 
 def test_a_vocabulary_without_its_own_threshold_has_the_common_one_and_no_candidate_without_probability_is_in() -> None:
     sets = CandidateSets(0.9, {"": 0.2, "text": 0.5})
-    inside = sets.contains(np.array([0.3, 0.3, np.nan, 0.0]), np.array(["icd10", "text", "icd10", "icd10"], dtype=object))
+    vocabularies = np.array(["icd10", "text", "icd10", "icd10"], dtype=object)
+    inside = sets.contains(np.array([0.3, 0.3, np.nan, 0.0]), vocabularies, np.zeros(4, bool))
     assert inside.tolist() == [True, False, False, False]
+
+
+def test_the_first_candidate_is_in_its_set_in_any_case_and_alone_where_it_is_right_often_enough(gold: GoldPairs) -> None:
+    sets = CandidateSets(0.9, {"": 0.2})
+    assert sets.contains(np.array([0.01, 0.01]), np.array(["text", "text"], dtype=object), np.array([True, False])).tolist() == [
+        True,
+        False,
+    ]
+    fitted = fit_candidate_sets(gold, gold.pairs["right"].to_numpy() * 0.2 + 0.1)
+    assert fitted.thresholds[""] == candidate_sets.CERTAIN
+    assert fitted.reached[""]["size"] == 1.0
 
 
 def test_what_is_written_reads_back_the_same(gold: GoldPairs, tmp_path: Path) -> None:
@@ -74,7 +86,7 @@ def test_a_person_s_answers_are_marked_and_summed_up() -> None:
     ]
     sets = CandidateSets(0.9, {"": 0.2, "text": 0.05})
     marked = candidate_sets.marked(answers, sets)
-    assert [answer["in_candidate_set"] for answer in marked] == [None, True, True, False]
+    assert [answer["in_candidate_set"] for answer in marked] == [None, True, True, True]
     assert candidate_sets.summary(marked, sets, 2) == (
-        "candidate sets, right term inside with 90% if there is one: 1.0 terms a text; of 1 there may be more than the 2 shown (--top)"
+        "candidate sets, right term inside with 90% if there is one: 1.5 terms a text; of 1 there may be more than the 2 shown (--top)"
     )

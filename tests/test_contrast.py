@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kgbuild import pipeline, tables
-from kgbuild.contrast import PAIRS, check
+from kgbuild.contrast import PAIRS, check, near_misses
 from kgbuild.features import conflicts
 from kgbuild.vocabulary import normalise_name
 from kgbuild.workspace import Workspace
@@ -52,6 +52,16 @@ def test_a_merge_and_an_exact_link_are_named_whichever_side_they_start_from() ->
         [both + "icd10:E10 -> MONDO:2", both + "text:b -> MONDO:1"],
         [both + "MONDO:1 and text:a"],
     )
+
+
+def test_exact_links_between_opposite_sides_are_the_pairs_that_merging_keeps_apart() -> None:
+    links = [
+        ("icd10:E10", "MONDO:2", 1, "exact", 0.9, 0.9, 0.9, "accept", "j", "", "c", []),
+        ("text:a", "MONDO:2", 1, "exact", 0.9, 0.9, 0.9, "accept", "j", "", "c", []),
+    ]
+    concepts = [(id_, name, "efo", "Disease", False, None, True, "s", 1) for id_, name in CONCEPTS.items()]
+    found = near_misses(tables.from_rows("links", links), tables.from_rows("concepts", concepts), tables.empty("names"))
+    assert found == {frozenset(("icd10:E10", "MONDO:2"))}
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.left[0]} / {pair.right[0]}")

@@ -113,13 +113,22 @@ def test_review_and_restricted_rows_come_when_asked_for(folders: tuple[Path, Pat
     assert (summary.rows, summary.withheld) == ({"accept": 4, "reject": 1, "review": 1}, {})
 
 
+def test_a_part_of_a_composite_text_says_how_the_parts_are_put_together(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    part = (*LINKS[2][:-1], ["composition=any", "part=Diabetes mellitus"])
+    tables.write(folders[1], {"links": tables.from_rows("links", [part, LINKS[0]])})
+    exports.export_mappings(*folders, tmp_path / "m.tsv")
+    assert {row["object_id"]: row["composition"] for row in _sssom_rows(tmp_path / "m.tsv")[1]} == {"EFO:1": "any", "EFO:2": ""}
+
+
 def test_links_say_whether_they_are_in_their_subject_s_candidate_set(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    (folders[1] / FILE).write_text(CandidateSets(0.9, {"": 0.92, "icd10": 0.5}).to_json())
+    (folders[1] / FILE).write_text(CandidateSets(0.9, {"": 0.92, "icd10cm": 0.97}).to_json())
+    second = (*LINKS[2][:1], "EFO:2", 2, *LINKS[2][3:])
+    tables.write(folders[1], {"links": tables.from_rows("links", [*LINKS[:-1], second])})
     exports.export_mappings(*folders, tmp_path / "m.tsv", include_restricted=True)
     header, rows = _sssom_rows(tmp_path / "m.tsv")
     inside = {(row["subject_id"], row["object_id"]): row["in_candidate_set"] for row in rows}
     assert inside == {
-        ("icd10:J45", "EFO:2"): "true", ("icd10cm:E11", "EFO:1"): "false", ("icd10cm:E11", "EFO:2"): "",
+        ("icd10:J45", "EFO:2"): "true", ("icd10cm:E11", "EFO:1"): "true", ("icd10cm:E11", "EFO:2"): "false",
         ("icd10cm:J45", "EFO:2"): "true", ("icd10cm:J45", "EFO:1"): "",
     }  # fmt: skip
     assert header["extension_definitions"][-1] == {

@@ -137,6 +137,45 @@ def test_a_residual_or_qualified_text_is_never_the_same_as_what_it_names(name: s
     assert all(row["p_same"] <= 0.05 and row["predicate"] != "exact" for row in linked(name, calibration=calibration).values())
 
 
+def test_a_text_that_names_several_terms_gets_each_for_review_with_how_they_are_put_together(calibration: Calibration) -> None:
+    for fitted in (None, calibration):
+        for name, kind, predicate in (
+            ("Asthma or type 1 diabetes", "any", "narrow"),
+            ("Type 1 and type 2 diabetes (MTAG)", "all", "broad"),
+        ):
+            found = linked(name, id_="text:X", calibration=fitted)
+            parts = {id_ for id_, row in found.items() if f"composition={kind}" in row["evidence"]}
+            assert parts == ({"MONDO:1", "EFO:9"} if kind == "any" else {"MONDO:1", "MONDO:2"})
+            assert {found[id_]["predicate"] for id_ in parts} == {predicate}
+            assert {found[id_]["decision"] for id_ in parts} <= {"review", "accept"}
+            assert not any((row["p_same"] or 0) > 0.05 for id_, row in found.items() if id_ in parts)
+
+
+def test_a_part_that_curators_filed_the_text_under_keeps_what_it_is_to_the_whole() -> None:
+    found = linked("Asthma or type 1 diabetes", curated("icd10:X", "EFO:9"))
+    assert (found["EFO:9"]["predicate"], found["EFO:9"]["decision"], found["EFO:9"]["p_same"]) == ("narrow", "accept", 0.0)
+
+
+def test_and_in_the_name_of_a_code_means_one_or_another() -> None:
+    found = linked("Type 1 and type 2 diabetes")
+    assert found["MONDO:1"]["predicate"] == found["MONDO:2"]["predicate"] == "narrow"
+
+
+def test_where_a_part_is_no_known_name_nothing_is_taken_apart() -> None:
+    assert not any("composition" in line for row in linked("Asthma or feeling tired").values() for line in row["evidence"])
+
+
+def test_curators_who_contradict_each_other_leave_the_link_to_a_person() -> None:
+    row = linked("Asthma", curated("icd10:X", "EFO:9", "exact"), curated("icd10:X", "EFO:9", judged="invalid"))["EFO:9"]
+    assert (row["decision"], row["justification"], row["calibration"]) == ("review", "semapv:ManualMappingCuration", "curated")
+
+
+def test_a_list_gets_every_part_whatever_its_rank(calibration: Calibration) -> None:
+    answers = map_texts(["Asthma or type 1 diabetes", "Asthma"], DIABETES, embed, calibration=calibration, top_k=1)
+    parts = {answer["object_id"]: answer["predicate_id"] for answer in answers if answer["composition"] == "any"}
+    assert parts == {"EFO:9": "skos:narrowMatch", "MONDO:1": "skos:narrowMatch"}
+
+
 def test_a_grouped_node_is_not_the_same_as_its_namesake(calibration: Calibration) -> None:
     row = linked("asthma", id_="primekg.group:abc", calibration=calibration)["EFO:9"]
     assert row["predicate"] != "exact"

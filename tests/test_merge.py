@@ -202,3 +202,31 @@ def test_an_id_that_goes_says_where_its_centre_went() -> None:
     )
     assert moved(before, after) == {"harmonised:icd10cm_A00": "harmonised:MONDO_2", "harmonised:text_b": None}
     assert of(after, "icd9cm:001") == group_id("icd9cm:001")
+
+
+def test_the_group_of_a_class_that_a_release_made_obsolete_leads_to_that_of_its_heir() -> None:
+    before = merge(tables.empty("links"), tables.from_rows("concepts", [concept("EFO:7", "type 2 diabetes", "efo"), *CONCEPTS]))
+    after = merge(tables.empty("links"), tables.from_rows("concepts", CONCEPTS), earlier=before)
+    assert moved(before, after) == {"harmonised:EFO_7": None}
+    assert moved(before, after, replaced={"EFO:7": "MONDO:2"}) == {"harmonised:EFO_7": "harmonised:MONDO_2"}
+
+
+def test_a_near_miss_is_not_merged_even_if_curated_unless_somebody_here_decides_so() -> None:
+    rows = tables.from_rows("links", [link("icd10cm:E11", "MONDO:2", 1.0, curated=True)])
+    about, close = tables.from_rows("concepts", CONCEPTS), frozenset([frozenset(("icd10cm:E11", "MONDO:2"))])
+    assert of(merge(rows, about), "icd10cm:E11") == "harmonised:MONDO_2"
+    assert of(merge(rows, about, near_misses=close), "icd10cm:E11") == "harmonised:icd10cm_E11"
+    decided = tables.from_rows("links", [same("icd10cm:E11", "MONDO:2")])
+    assert of(merge(decided, about, near_misses=close), "icd10cm:E11") == "harmonised:MONDO_2"
+
+
+def test_nothing_is_glued_by_a_chain_of_sure_links() -> None:
+    chain = [
+        link("icd10cm:E11", "MONDO:2", 0.99),
+        link("text:a", "MONDO:2", 0.99),
+        link("text:a", "MONDO:1", 0.98),
+        link("phecode:250.2", "MONDO:1", 0.97),
+    ]
+    assert groups(*chain) == [{"MONDO:1", "phecode:250.2"}, {"MONDO:2", "icd10cm:E11", "text:a"}, CHOLERA]
+    between = [link("icd10cm:E11", "MONDO:2", 0.99), link("phecode:250.2", "icd10cm:E11", 0.99), link("phecode:250.2", "MONDO:1", 0.95)]
+    assert groups(*between) == [{"MONDO:1", "phecode:250.2"}, {"MONDO:2", "icd10cm:E11"}, CHOLERA]
