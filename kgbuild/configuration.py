@@ -14,6 +14,7 @@ from kgbuild.errors import ConfigurationError
 from kgbuild.ingest import SourceEntry
 from kgbuild.sources import KINDS
 from kgbuild.sources.recognise import Choice
+from kgbuild.splits import SPLITS
 
 __all__ = [
     "LICENCES",
@@ -66,7 +67,10 @@ class TrainSection(_Section):
     patience: int | None = Field(default=None, ge=1)  # epochs without a better figure
     max_seconds: float | None = Field(default=None, gt=0)
     seed: int = 0
-    held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of loci whose SNP-trait pairs are kept from training
+    held_out: float = Field(default=0.1, gt=0, lt=0.5)  # share of units (see split) whose SNP-trait pairs are kept from training
+    split: Literal[tuple(SPLITS)] = "locus"  # type: ignore[valid-type]  # what a unit is: the splits are the list of names
+    since: str | None = None  # ISO date, with split = "time"
+    left_out: tuple[str, ...] = ()  # keys of sources, gcst:... or pubmed:..., with split = "study"
     held_out_concepts: float = Field(default=0.05, ge=0, le=0.4)  # share of disease-gene, pathway-gene, ... pairs likewise
     node_vectors: dict[str, str] = {}  # biobridge: node type -> file of vectors that its nodes have instead of their names'
     unseen: tuple[str, ...] = ()  # biobridge: relations and node types to train again without, for a figure
@@ -186,7 +190,10 @@ mode = "frozen"         # the text encoder stays as it is; "full": it is trained
 # patience = 2          # training stops after so many epochs without a better one
 # chunk_tokens = 2048   # with mode "full": read a batch so many tokens at a time, where memory is short
 seed = 0
-held_out = 0.1          # share of loci whose SNP-trait pairs are kept for evaluation
+held_out = 0.1          # share of units whose SNP-trait pairs are kept for evaluation
+# split = "locus"       # a unit is a trait at a locus; or "pair", "trait", "block", "publication": docs/evaluation.md
+#         "time"        # publications from a day on: since = "2020-03-01"
+#         "study"       # those that are named: left_out = ["my-biobank", "gcst:GCST006979", "pubmed:30239722"]
 held_out_concepts = 0.05  # share of disease-gene, pathway-gene and drug pairs likewise; 0: train on all but those that fit the score
 # node_vectors = {{ Gene = "esm.npz" }}   with method "biobridge": vectors from a file (npz, parquet, tsv) for a node type
 # unseen = ["TARGETS", "Pathway"]       with it too: train again without each of these, to see how well it does unseen

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from kgbuild import tables
 from kgbuild.evidence import Evidence
+from kgbuild.kin import trait_kin
 from kgbuild.splits import loci_of, trait_groups
+from kgbuild.units import term_twins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,7 @@ class Draws:
     texts: list[str]
     n_with_vector: int
     loci: npt.NDArray[Any]  # of each positive
+    traits: npt.NDArray[Any]  # trait group of each positive
     positive: tuple[Integers, Integers]  # (n,) text, SNP
     other_snp: tuple[Integers, Integers]  # (n * N_NEGATIVES,)
     other_text: tuple[Integers, Integers]
@@ -45,9 +48,9 @@ class Draws:
 
     @classmethod
     def of(
-        cls, world: World, split: pd.DataFrame, part: str, *, most_pairs: int = 10_000, seed: int, matched: bool = False
+        cls, world: World, split: pd.DataFrame, part: str, *, most_pairs: int = 10_000, seed: int, matched: bool = False, draw: int = 0
     ) -> Draws | None:
-        """Draw them; None when no held-out pair has a vector."""
+        """Draw them; None when no held-out pair has a vector. Another `draw` has the same pairs and other negatives."""
         held = split[split["part"] == part]
         held = held[[variant in world.snp_rows for variant in held["variant_id"].tolist()]]
         held = held.drop_duplicates(["object_name", "variant_id"])
@@ -56,7 +59,7 @@ class Draws:
             return None
         if len(held) > most_pairs:
             held = held.sample(most_pairs, random_state=seed)
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seed + draw)
         texts = list(world.texts)
         numbers = {text: number for number, text in enumerate(texts)}
         text = np.array([numbers.setdefault(name, len(numbers)) for name in held["object_name"]], dtype=np.int64)
@@ -68,6 +71,7 @@ class Draws:
             texts=list(numbers),
             n_with_vector=n_with_vector,
             loci=held["locus"].to_numpy(dtype=object),
+            traits=held["trait_group"].to_numpy(dtype=object),
             positive=(text, snp),
             other_snp=(np.repeat(text, N_NEGATIVES), other_snp.ravel()),
             other_text=(other_text.ravel(), np.repeat(snp, N_NEGATIVES)),
@@ -104,6 +108,11 @@ class Draws:
         return out
 
     @property
+    def mate_seen(self) -> npt.NDArray[np.bool_]:
+        """Tell which positives have their trait at their locus in training: with an LD mate, or under another name."""
+        return self.world.trained(*self.positive)
+
+    @property
     def seen(self) -> npt.NDArray[np.bool_]:
         """Tell which positives have a SNP that training linked to another trait; the others have their LD block only."""
         return np.asarray(self.snp_degree[self.positive[1]] > 0)
@@ -129,18 +138,25 @@ class World:
     text_group: Integers  # of each text
     snp_locus: Integers  # of each row of the model
     n_loci: int
-    taken: Integers  # sorted group * n_loci + locus, relatives of known groups included
+    taken: Integers  # sorted group * n_loci + locus, kin of known groups included
+    in_training: Integers  # the same of what training linked, without kin
     group_numbers: Mapping[str, int]
+    groups: Mapping[str, str]  # group of each text that the tables know, as a trait as written or as a name of a concept
 
     @classmethod
     def of(cls, model: Model, evidence: Evidence, tables_dir: Path) -> World:
         import pyarrow.compute as pc
 
-        columns = ["kind", "variant_id", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids"]
+        columns = ["kind", "variant_id", "object_id", "object_name", "term_ids"]
         rows = tables.read(tables_dir, "associations", columns)
         rows = rows.filter(pc.not_equal(rows["kind"], "eqtl"))
         loci = loci_of(tables.read(tables_dir, "variants", ["id", "kind", "chromosome", "position", "locus", "in_mhc"]))
-        groups = trait_groups(rows)
+        twins = term_twins(tables.read(tables_dir, "concepts", ["id", "name", "vocabulary", "kind"]))
+        groups = trait_groups(rows, twins)
+
+        def canonical(term: str) -> str:
+            return twins.get(term, term)
+
         names = dict(zip(rows["object_name"].to_pylist(), rows["object_id"].to_pylist(), strict=True))
         labels = tables.names_by_id(tables_dir)
         by_label: dict[str, str] = {label: id_ for id_, label in labels.items()}
@@ -148,14 +164,18 @@ class World:
         locus_numbers: dict[str, int] = {}
         snp_locus = np.array([locus_numbers.setdefault(loci.get(snp) or snp, len(locus_numbers)) for snp in model.snp_ids], dtype=np.int64)
         group_numbers: dict[str, int] = {}
-        text_groups = [group_of.get(text) or by_label.get(text, f"name:{text}") for text in evidence.texts]
+        group_of = {label: canonical(id_) for label, id_ in by_label.items()} | group_of
+        text_groups = [group_of.get(text, f"name:{text}") for text in evidence.texts]
         text_group = np.array([group_numbers.setdefault(group, len(group_numbers)) for group in text_groups], dtype=np.int64)
         units = {
-            (group_numbers.setdefault(groups[trait], len(group_numbers)), locus_numbers[loci.get(snp) or snp])
-            for trait, snp in zip(rows["object_id"].to_pylist(), rows["variant_id"].to_pylist(), strict=True)
+            (group_numbers.setdefault(group, len(group_numbers)), locus_numbers[loci.get(snp) or snp])
+            for trait, snp, terms in zip(*(rows[name].to_pylist() for name in ("object_id", "variant_id", "term_ids")), strict=True)
             if (loci.get(snp) or snp) in locus_numbers
+            for group in {groups[trait], *map(canonical, terms)}  # what it is filed under among others is not said to be false
         }
-        taken = _with_relatives(units, group_numbers, tables_dir)
+        mappings = tables.read(tables_dir, "mappings").to_pandas()
+        kin = trait_kin(tables_dir, group_numbers, codes=groups, mappings=mappings[mappings["judged"] == "valid"])
+        taken = _with_kin(units, kin)
         known = evidence.snp_rows
         degrees = evidence.snp_degrees
         snp_degree = np.array([degrees[known[snp]] if snp in known else 0 for snp in model.snp_ids], dtype=np.int64)
@@ -171,7 +191,9 @@ class World:
             snp_locus,
             len(locus_numbers),
             keys,
+            _keys_of_links(evidence, model, text_group, snp_locus, len(locus_numbers)),
             group_numbers,
+            group_of,
         )
 
     def with_texts(self, texts: list[str], groups: Mapping[str, str]) -> World:
@@ -186,9 +208,15 @@ class World:
 
     def known(self, text: Integers, snp: Integers) -> npt.NDArray[np.bool_]:
         """Tell which pairs are known, or an LD mate or a relative of known ones."""
-        keys = self.text_group[text] * self.n_loci + self.snp_locus[snp]
-        at = np.minimum(np.searchsorted(self.taken, keys), max(0, len(self.taken) - 1))
-        return self.taken[at] == keys if len(self.taken) else np.zeros(len(keys), dtype=bool)
+        return _among(self._keys(text, snp), self.taken)
+
+    def trained(self, text: Integers, snp: Integers) -> npt.NDArray[np.bool_]:
+        """Tell which pairs have their trait at their locus in training."""
+        return _among(self._keys(text, snp), self.in_training)
+
+    def _keys(self, text: Integers, snp: Integers) -> Integers:
+        # a group that no table names (-1) has no known locus
+        return np.where(self.text_group[text] < 0, -1, self.text_group[text] * self.n_loci + self.snp_locus[snp])
 
     def draw_snps(
         self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
@@ -203,6 +231,19 @@ class World:
         """Draw texts for each SNP likewise."""
         draw = _drawer(np.arange(self.n_seen_texts), self.text_degree, text, random, matched=matched)
         return _redrawn(draw, lambda other: self.known(other.ravel(), np.repeat(snp, N_NEGATIVES)).reshape(other.shape))
+
+
+def _keys_of_links(evidence: Evidence, model: Model, text_group: Integers, snp_locus: Integers, n_loci: int) -> Integers:
+    """Give (group, locus) of what training linked, as sorted numbers; SNPs that the model does not have are passed over."""
+    rows = np.fromiter((model.snp_rows.get(snp, -1) for snp in evidence.snps), dtype=np.int64, count=len(evidence.snps))
+    row = np.repeat(rows, evidence.snp_degrees)
+    return np.unique((text_group[evidence.snp_texts] * n_loci + snp_locus[row])[row >= 0]) if len(snp_locus) else row
+
+
+def _among(keys: Integers, known: Integers) -> npt.NDArray[np.bool_]:
+    """Tell which keys are in a sorted array."""
+    at = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
+    return known[at] == keys if len(known) else np.zeros(len(keys), dtype=bool)
 
 
 def _drawer(pool: Integers, degree: Integers, anchor: Integers, random: np.random.Generator, *, matched: bool) -> Callable[[], Integers]:
@@ -239,35 +280,14 @@ def _redrawn(draw: Callable[[], Integers], known: Callable[[Integers], npt.NDArr
     return other, ~bad
 
 
-def _with_relatives(units: Iterable[tuple[int, int]], group_numbers: Mapping[str, int], tables_dir: Path) -> Integers:
-    """Add, for each known (group, locus), the same locus with each ancestor and descendant of the group."""
-    related = _relatives(group_numbers, tables_dir)
+def _with_kin(units: Iterable[tuple[int, int]], kin: Integers) -> Integers:
+    """Add, for each known (group, locus), the same locus with each ancestor, descendant and twin of the group."""
+    related: dict[int, list[int]] = {}
+    for one, other in kin.tolist():
+        related.setdefault(one, []).append(other)
+        related.setdefault(other, []).append(one)
     rows = [(relative, locus) for group, locus in units for relative in (group, *related.get(group, ()))]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
-
-
-def _relatives(group_numbers: Mapping[str, int], tables_dir: Path) -> dict[int, list[int]]:
-    """Give the ancestors and descendants of each group that are groups too."""
-    import pyarrow.compute as pc
-
-    relations = tables.read(tables_dir, "relations", ["subject_id", "predicate", "object_id"])
-    relations = relations.filter(pc.equal(relations["predicate"], "IS_A"))
-    parents: dict[str, list[str]] = {}
-    for child, parent in zip(relations["subject_id"].to_pylist(), relations["object_id"].to_pylist(), strict=True):
-        parents.setdefault(child, []).append(parent)
-    related: dict[int, list[int]] = {}
-    for group, number in group_numbers.items():
-        above: set[str] = set()
-        waiting = list(parents.get(group, ()))
-        while waiting:
-            term = waiting.pop()
-            if term not in above:
-                above.add(term)
-                waiting += parents.get(term, ())
-        for ancestor in sorted(above & group_numbers.keys()):
-            related.setdefault(number, []).append(group_numbers[ancestor])
-            related.setdefault(group_numbers[ancestor], []).append(number)
-    return related
 
 
 def interval(values: npt.NDArray[np.float64], units: npt.NDArray[Any], *, resamples: int = 500, seed: int = 0) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from kgbuild import tables
 from kgbuild.concept_pairs import HeldOut
 from kgbuild.kin import trait_kin
 from kgbuild.splits import loci_of, trait_groups
+from kgbuild.units import term_twins
 from kgbuild.vocabulary import normalise_name
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "PairOptions", "Pairs", "build_pairs", "correlation", "effect_weights"]
 
-VERSION = 3  # of what this module, splits and the trainer make of the same tables
+VERSION = 4  # of what this module, splits and the trainer make of the same tables
 
 MAX_WEIGHT = 2.0
 MIN_WEIGHT = 0.05  # a weight must be positive; an odds ratio of 1 says next to nothing
@@ -132,10 +133,14 @@ def _is_deviation(unit: str | None) -> bool:
 
 @dataclass(frozen=True)
 class _Hidden:
-    """What must not be seen: pairs of a trait and a variant, units of a trait and a locus, mapping subjects."""
+    """What must not be seen: pairs of a trait and a variant, units of a trait and a place, association rows, mapping subjects.
+
+    A unit's place is a variant, the locus where a trait is held out with all of it, or "" where it is held out everywhere.
+    """
 
     pairs: frozenset[tuple[str, str]] = frozenset()
     units: frozenset[tuple[str, str]] = frozenset()
+    rows: frozenset[str] = frozenset()
     subjects: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
 
@@ -143,12 +148,22 @@ class _Hidden:
     def of(cls, snp_traits: pd.DataFrame | None, mappings: pd.DataFrame | None) -> _Hidden:
         pairs: set[tuple[str, str]] = set()
         units: set[tuple[str, str]] = set()
+        rows: set[str] = set()
         if snp_traits is not None:
-            pairs.update(zip(snp_traits["object_id"], snp_traits["variant_id"], strict=True))
-            units.update(zip(snp_traits["trait_group"], snp_traits["variant_id"], strict=True))
+            rows.update(snp_traits["association_id"])
+            held = snp_traits[snp_traits["association_id"] == ""]
+            pairs.update(zip(held["object_id"], held["variant_id"], strict=True))
+            units.update(zip(held["trait_group"], held["variant_id"], strict=True))
+            with_locus = held[held["by"] == "locus"]
+            units.update(zip(with_locus["trait_group"], with_locus["locus"], strict=True))
+            units.update((group, "") for group in held.loc[held["by"] == "trait", "trait_group"])
         subjects = frozenset() if mappings is None else frozenset(mappings["subject_id"])
         labels = frozenset() if mappings is None else frozenset(map(normalise_name, mappings["subject_label"]))
-        return cls(frozenset(pairs), frozenset(units), subjects, labels)
+        return cls(frozenset(pairs), frozenset(units), frozenset(rows - {""}), subjects, labels)
+
+    def has_unit(self, term: str, variant: str, locus: str | None) -> bool:
+        """Tell whether a term and a variant belong to a unit."""
+        return bool(self.units) and any((term, place) in self.units for place in (variant, locus, "") if place is not None)
 
 
 @dataclass
@@ -171,6 +186,7 @@ class _Builder:
         self._loci = loci_of(variants)
         self._blocks = _telling_blocks(variants)
         self._traits: dict[str, str] = {}
+        self._twins = term_twins(tables.read(self.folder, "concepts", ["id", "name", "vocabulary", "kind"]))
 
     def synonyms(self) -> None:
         """Pair each label with the concept's other names; curated mappings too where that is wanted."""
@@ -226,7 +242,7 @@ class _Builder:
         self.counts["gwas: terms of evaluated texts left out"] += len(rows) - len(shown)
         plain = shown[shown["qualifiers"].map(len) == 0]
         named = plain[["named_term_ids", "variant_id", "weight"]].explode("named_term_ids").dropna(subset=["named_term_ids"])
-        held = _among(self.hidden.units, named["named_term_ids"], named["variant_id"])
+        held = self._in_held_units(named["named_term_ids"], named["variant_id"])
         self.counts["gwas: terms of held-out pairs left out"] += int(held.sum())
         named = named[~held]
         named = named.assign(left=named["named_term_ids"].map(self._concept_names)).dropna(subset=["left"])
@@ -288,14 +304,24 @@ class _Builder:
 
     def _associations(self, kind: str) -> pd.DataFrame:
         """Give the rows of a kind that may be trained on, with trait group and weight."""
-        columns = ["variant_id", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids", "qualifiers", "neg_log10_p"]
+        columns = [
+            "id",
+            "variant_id",
+            "object_id",
+            "object_name",
+            "term_ids",
+            "term_relation",
+            "named_term_ids",
+            "qualifiers",
+            "neg_log10_p",
+        ]
         columns += ["effect_type", "effect", "effect_unit", "effect_allele_frequency", "se", "n"]
         rows = self._rows(kind, columns)
         if not len(rows):
             return rows
         single = _in(self._loci, rows["variant_id"])
         strong = (rows["neg_log10_p"] >= self.options.least_neg_log10_p).to_numpy()
-        held = _among(self.hidden.pairs, rows["object_id"], rows["variant_id"])
+        held = _among(self.hidden.pairs, rows["object_id"], rows["variant_id"]) | rows["id"].isin(self.hidden.rows).to_numpy()
         self.counts[f"{kind}: rows of a variant set left out"] += int((~single).sum())
         self.counts[f"{kind}: rows above the p threshold left out"] += int((single & ~strong).sum())
         self.counts[f"{kind}: held-out rows left out"] += int((single & strong & held).sum())
@@ -316,15 +342,19 @@ class _Builder:
         if not self._traits:
             import pyarrow.compute as pc
 
-            rows = tables.read(
-                self.folder, "associations", ["kind", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids"]
-            )
-            self._traits = trait_groups(rows.filter(pc.not_equal(rows["kind"], "eqtl")))
+            rows = tables.read(self.folder, "associations", ["kind", "object_id", "object_name", "term_ids"])
+            self._traits = trait_groups(rows.filter(pc.not_equal(rows["kind"], "eqtl")), self._twins)
         return self._traits
 
     def _kin(self, groups: pd.Series[str]) -> npt.NDArray[np.int64]:
         named = {group: self._groups[group] for group in groups.unique()}
         return trait_kin(self.folder, named, codes=self._trait_groups(), mappings=self._mappings()[0])
+
+    def _in_held_units(self, terms: pd.Series[str], variants: pd.Series[str]) -> npt.NDArray[np.bool_]:
+        import numpy as np
+
+        pairs = zip(terms.tolist(), variants.tolist(), strict=True)
+        return np.array([self.hidden.has_unit(self._twins.get(term, term), snp, self._loci.get(snp)) for term, snp in pairs], dtype=bool)
 
     def _quarter_windows(self, variants: pd.Series[str]) -> list[str]:
         """Give each variant's LD block, else its 250 kb window, else nothing: unplaced ones count as one signal."""

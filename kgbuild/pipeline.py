@@ -443,14 +443,13 @@ def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[
     """Split off what is kept for evaluation, and build the pairs of the rest."""
     from kgbuild import concept_pairs, pairs, splits, tables
 
-    tables_dir = workspace.folder("tables")
-    snp_traits = splits.split_snp_traits(
-        tables.read(tables_dir, "associations"), tables.read(tables_dir, "variants"), share=configuration.train.held_out
-    )
+    tables_dir, wanted = workspace.folder("tables"), configuration.train
     held = {
-        "snp_traits": snp_traits,
+        "snp_traits": splits.split_workspace(
+            tables_dir, by=wanted.split, share=wanted.held_out, since=wanted.since, left_out=wanted.left_out
+        ),
         "mappings": splits.split_mappings(tables.read(tables_dir, "mappings")),
-        "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=configuration.train.held_out_concepts),
+        "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=wanted.held_out_concepts),
     }
     return pairs.build_pairs(tables_dir, **held), held
 

@@ -6,58 +6,121 @@ A unit is drawn by the hash of its own name and the seed, so the same unit is he
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kgbuild import tables
 from kgbuild.errors import ModelError, UsageError
+from kgbuild.units import publication_days, term_twins, trait_families
 from kgbuild.vocabulary import normalise_name
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["draw", "loci_of", "read_split", "split_mappings", "split_snp_traits", "trait_groups", "write_split"]
+__all__ = [
+    "SNP_TRAIT_COLUMNS",
+    "SPLITS",
+    "draw",
+    "loci_of",
+    "read_split",
+    "split_mappings",
+    "split_snp_traits",
+    "split_workspace",
+    "trait_groups",
+    "write_split",
+]
 
 MANY_TEXTS = 15  # a target with more texts is no bridge between them: it would tie half the mappings together
-SNP_TRAIT_COLUMNS = ["object_id", "object_name", "variant_id", "trait_group", "locus", "part"]
+MANY_TERMS = 3  # a trait that is filed under more terms ("Obesity-related traits": 57) is no composite of them
+SNP_TRAIT_COLUMNS = ["object_id", "object_name", "variant_id", "trait_group", "locus", "part", "by", "association_id"]
 MAPPING_COLUMNS = ["subject_id", "subject_label", "vocabulary", "object_id", "predicate", "judged", "part"]
+
+# what a SNP-trait pair is drawn with
+SPLITS: Mapping[str, str] = {
+    "locus": "a trait at a locus: every text of the trait, every variant of the LD block",
+    "pair": "a trait and a variant, as published: their LD mates may stay in training",
+    "trait": "a family of traits (parents, children, siblings of EFO): none of it is in training with any variant",
+    "block": "a locus with all its traits: none of its variants is in training with any trait",
+    "publication": "a publication with all its rows",
+    "time": "all publications from a day on; the last ones before it are for development",
+    "study": "all rows of the sources, studies or publications that are named",
+}
+_OF_ROWS = ("publication", "time", "study")  # whole publications go: a row of theirs goes also where training has its pair from elsewhere
+REPEATED = "repeated"  # part of such a row
+
+
+def split_workspace(
+    folder: Path, *, by: str = "locus", share: float = 0.1, since: str | None = None, left_out: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Split the SNP-trait pairs of a folder of tables, as `split_snp_traits` does."""
+    given = [tables.read(folder, name) for name in ("associations", "variants", "concepts", "relations")]
+    return split_snp_traits(given[0], given[1], concepts=given[2], relations=given[3], by=by, share=share, since=since, left_out=left_out)
 
 
 def split_snp_traits(
-    associations: pa.Table, variants: pa.Table, *, share: float = 0.1, development: float = 0.05, by: str = "locus", seed: int = 20261121
+    associations: pa.Table,
+    variants: pa.Table,
+    *,
+    concepts: pa.Table | None = None,
+    relations: pa.Table | None = None,
+    share: float = 0.1,
+    development: float = 0.05,
+    by: str = "locus",
+    since: str | None = None,
+    left_out: Sequence[str] = (),
+    seed: int = 20261121,
 ) -> pd.DataFrame:
     """Hold out SNP-trait pairs: `share` of the units as `test`, `development` as `development`, one row per pair.
 
-    By `locus`, a unit is a trait (every text that is filed under the same term) at a locus: no LD mate of a held-out pair
-    stays with the same trait. The MHC is one locus; a variant without one belongs to its 1 Mb window, else to its
-    publication. By `pair`, as published, each pair is drawn by itself.
+    A trait is every text that is filed under the same term, a term of the same name, or is the same in its normal form. The
+    MHC is one locus; a variant without a block belongs to its 1 Mb window, else to its publication. SPLITS says what a unit
+    is. Where whole publications go, a pair that training has from another one is not held out, but the publication's own
+    row of it is: such rows have the part `repeated` and their association_id.
+
+    Args:
+        associations: The table; `gwas` and `biobank` rows count.
+        variants: The table.
+        concepts: The table: twins of a term are found in it.
+        relations: The table: for a split by trait.
+        share: Of units, in (0, 1); by time or study what is named goes, whatever its share.
+        development: Of units; by time of the rows before that day, the latest.
+        by: Key of SPLITS.
+        since: ISO date, by time.
+        left_out: Keys of sources, `gcst:…` or `pubmed:…`, by study.
+        seed: Another one draws other units.
 
     Raises:
-        UsageError: The shares or `by` are not what they should be.
+        UsageError: The shares, `by`, `since` or `left_out` are not what they should be.
     """
     if not (share >= 0 and development >= 0 and share + development < 1):
         raise UsageError(f"shares of {share} and {development} are held out, expected at least 0 and less than 1 together")
-    if by not in ("locus", "pair"):
-        raise UsageError(f"a split by {by!r} is not known", advice="Use `locus` or `pair`.")
-    pairs = _snp_trait_pairs(associations, variants)
-    other = pairs["locus"] if by == "locus" else pairs["variant_id"]
-    trait = pairs["trait_group"] if by == "locus" else pairs["object_id"]
-    drawn = draw(trait + "\x1f" + other, seed)
-    pairs["part"] = ["test" if x < share else "development" if x < share + development else "" for x in drawn]
-    held = pairs.loc[pairs["part"] != "", SNP_TRAIT_COLUMNS]
-    return held.sort_values(["object_id", "variant_id"]).reset_index(drop=True)
+    if by not in SPLITS:
+        raise UsageError(f"a split by {by!r} is not known", advice=f"Use one of: {', '.join(SPLITS)}.")
+    twins = term_twins(concepts) if concepts is not None else {}
+    rows = _snp_trait_rows(associations, variants, twins)
+    shares = (share, development)
+    if by in _OF_ROWS:
+        rows["part"] = _parts_of_rows(rows, by, since, left_out, shares, seed)
+        rows = _without_known(rows)
+    else:
+        rows = rows.sort_values("publication", kind="stable").drop_duplicates(["object_id", "variant_id"])
+        rows["part"] = _parts(_units(rows, by, relations, twins), shares, seed)
+        rows["association_id"] = ""
+    held = rows.loc[rows["part"] != ""].assign(by=by)[SNP_TRAIT_COLUMNS]
+    return held.sort_values(["object_id", "variant_id", "association_id"]).reset_index(drop=True)
 
 
-def _snp_trait_pairs(associations: pa.Table, variants: pa.Table) -> pd.DataFrame:
-    """Give the distinct pairs of a trait as written and a single variant, with the trait's group and the variant's locus."""
+def _snp_trait_rows(associations: pa.Table, variants: pa.Table, twins: Mapping[str, str]) -> pd.DataFrame:
+    """Give the associations of a trait as written and a single variant, with the trait's group and the variant's locus."""
     import pyarrow.compute as pc
 
-    columns = ["kind", "variant_id", "object_id", "object_name", "term_ids", "term_relation", "named_term_ids", "publication"]
-    rows = associations.select(columns).filter(pc.is_in(associations["kind"], _values(["gwas", "biobank"])))
-    groups = trait_groups(rows)
-    frame = rows.select(["variant_id", "object_id", "object_name", "publication"]).to_pandas()
-    frame = frame.sort_values("publication", kind="stable").drop_duplicates(["object_id", "variant_id"])
+    rows = associations.filter(pc.is_in(associations["kind"], _values(["gwas", "biobank"])))
+    groups = trait_groups(rows, twins)
+    columns = ["id", "variant_id", "object_id", "object_name", "term_ids", "publication", "study", "source", "date"]
+    frame = rows.select(columns).to_pandas().rename(columns={"id": "association_id"})
     loci = loci_of(variants)
     frame = frame[frame["variant_id"].isin(set(loci))].copy()
     frame["trait_group"] = frame["object_id"].map(groups)
@@ -67,26 +130,97 @@ def _snp_trait_pairs(associations: pa.Table, variants: pa.Table) -> pd.DataFrame
     return frame
 
 
-def trait_groups(associations: pa.Table) -> dict[str, str]:
+def _units(rows: pd.DataFrame, by: str, relations: pa.Table | None, twins: Mapping[str, str]) -> pd.Series[str]:
+    if by == "block":
+        return rows["locus"]
+    if by == "trait":
+        return rows["trait_group"].map(_families(rows, relations, twins))
+    return rows["trait_group"] + "\x1f" + rows["locus" if by == "locus" else "variant_id"]
+
+
+def _families(rows: pd.DataFrame, relations: pa.Table | None, twins: Mapping[str, str]) -> dict[str, str]:
+    """Give each trait group its family; a composite trait belongs to the few terms that it is filed under."""
+    import pyarrow.compute as pc
+
+    edges: dict[str, list[str]] = {"subject_id": [], "object_id": []}
+    if relations is not None:
+        edges = relations.filter(pc.equal(relations["predicate"], "IS_A")).select(["subject_id", "object_id"]).to_pydict()
+    is_a = zip(*([twins.get(term, term) for term in edges[side]] for side in ("subject_id", "object_id")), strict=True)
+    few = rows.loc[rows["term_ids"].map(len) <= MANY_TERMS, ["trait_group", "term_ids"]].explode("term_ids").dropna().drop_duplicates()
+    filed = zip(few["trait_group"], few["term_ids"].map(lambda term: twins.get(term, term)), strict=True)
+    return trait_families(rows["trait_group"].unique(), is_a, filed)
+
+
+def _parts(units: Iterable[str], shares: tuple[float, float], seed: int) -> list[str]:
+    share, development = shares
+    return ["test" if x < share else "development" if x < share + development else "" for x in draw(units, seed)]
+
+
+def _parts_of_rows(
+    rows: pd.DataFrame, by: str, since: str | None, left_out: Sequence[str], shares: tuple[float, float], seed: int
+) -> list[str]:
+    """Give each row its side: training (empty), development or test."""
+    import numpy as np
+
+    if by == "publication":
+        return _parts(rows["publication"].fillna(rows["source"]), shares, seed)
+    if by == "study":
+        gone = rows["source"].isin(left_out) | rows["study"].isin(left_out) | rows["publication"].isin(left_out)
+        missing = set(left_out) - set(rows["source"]) - set(rows["study"]) - set(rows["publication"])
+        if missing or not left_out:
+            raise UsageError(
+                f"no association is of {sorted(missing)[0]!r}"
+                if missing
+                else "a split by study leaves out those that are named, and none is",
+                advice='Name keys of sources, "gcst:..." or "pubmed:..." as left_out under [train].',
+            )
+        drawn = _parts(rows["trait_group"] + "\x1f" + rows["locus"], (0.0, shares[1]), seed)
+        return ["test" if out else part for out, part in zip(gone, drawn, strict=True)]
+    first = _day(since)
+    days = rows["publication"].map(publication_days(rows)).to_numpy(dtype=float)
+    earlier = days[days < first]
+    if not len(earlier) or not (days >= first).any():
+        raise UsageError(f"no association is from {'before' if not len(earlier) else 'on or after'} {since}", advice="Set another `since`.")
+    late = np.quantile(earlier, 1 - shares[1])
+    # what has no day is of no known side: neither trained on nor evaluated
+    return ["test" if day >= first else "development" if day >= late and shares[1] else "" if day < first else REPEATED for day in days]
+
+
+def _day(since: str | None) -> float:
+    try:
+        return float(date.fromisoformat(since or "").toordinal())
+    except ValueError as error:
+        raise UsageError(f"{since!r} is no date", advice='Set since = "2020-03-01" under [train].') from error
+
+
+def _without_known(rows: pd.DataFrame) -> pd.DataFrame:
+    """Make pairs of rows: a pair is on the first side that any of its rows is on; later rows of it are repeated."""
+    order = {"": 0, "development": 1, "test": 2, REPEATED: 3}
+    side = rows["part"].map(order)
+    first = side.groupby([rows["trait_group"], rows["variant_id"]]).transform("min")
+    repeated = (side > first) & (first == 0) | (side == 3)
+    kept = rows[repeated].assign(part=REPEATED)
+    names = {number: part for part, number in order.items()}
+    held = rows[~repeated & (first > 0)].assign(part=first.map(names), association_id="")
+    import pandas as pd
+
+    return pd.concat([held.drop_duplicates(["object_id", "variant_id"]), kept])
+
+
+def trait_groups(associations: pa.Table, twins: Mapping[str, str] | None = None) -> dict[str, str]:
     """Say which traits as written are one trait: those under the same single term, else those of the same normal form.
 
-    One text has one group, by the term that most of its rows have.
+    A normal form has one group: the term that most rows of its texts have, or of that term's twins the least.
     """
-    columns = associations.select(["object_id", "object_name", "term_ids", "term_relation", "named_term_ids"])
+    columns = associations.select(["object_id", "object_name", "term_ids"])
     frame = columns.to_pandas()
-    names = frame.drop_duplicates("object_id").set_index("object_id")["object_name"]
-    groups = {object_id: f"name:{normalise_name(name)}" for object_id, name in names.items()}
-    single = [terms[0] if len(terms) == 1 else None for terms in frame["term_ids"]]
-    frame["term"] = single
-    known = frame.dropna(subset=["term"])
-    counts = known.groupby(["object_id", "term"], sort=True).size().reset_index(name="n")
-    best = counts.sort_values(["object_id", "n", "term"], ascending=[True, False, True]).drop_duplicates("object_id")
-    by_name: dict[str, str] = {}
-    for object_id, term in zip(best["object_id"], best["term"], strict=True):
-        by_name[groups[object_id]] = term
-        groups[object_id] = term
-    # a text without a term joins its namesake that has one
-    return {object_id: by_name.get(group, group) for object_id, group in groups.items()}
+    named = frame.drop_duplicates("object_id")
+    form = {object_id: normalise_name(name) for object_id, name in zip(named["object_id"], named["object_name"], strict=True)}
+    frame = frame[frame["term_ids"].map(len) == 1]
+    counts = frame.assign(term=frame["term_ids"].str[0], form=frame["object_id"].map(form)).groupby(["form", "term"]).size()
+    best = counts.reset_index(name="n").sort_values(["form", "n", "term"], ascending=[True, False, True]).drop_duplicates("form")
+    term_of = {text: (twins or {}).get(term, term) for text, term in zip(best["form"], best["term"], strict=True)}
+    return {object_id: term_of.get(text, f"name:{text}") for object_id, text in form.items()}
 
 
 def loci_of(variants: pa.Table) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from little_tables import association, concept, table, variant, write
 from embedder import TrainingData
 from kgbuild import tables
 from kgbuild.pairs import PairOptions, build_pairs, effect_weights
-from kgbuild.splits import split_mappings, split_snp_traits
+from kgbuild.splits import SNP_TRAIT_COLUMNS, split_mappings, split_snp_traits
 
 
 def named(data: TrainingData, task: str) -> list[tuple[str, str, float]]:
@@ -28,8 +28,11 @@ def named(data: TrainingData, task: str) -> list[tuple[str, str, float]]:
 
 def held(*pairs: tuple[str, str, int, str]) -> pd.DataFrame:
     """Give a split that holds out (trait, group, rs number, locus)."""
-    rows = [association(trait, number) | {"trait_group": group, "locus": locus, "part": "test"} for trait, group, number, locus in pairs]
-    return pd.DataFrame(rows)[["object_id", "object_name", "variant_id", "trait_group", "locus", "part"]]
+    rows = [
+        association(trait, number) | {"trait_group": group, "locus": locus, "part": "test", "by": "locus", "association_id": ""}
+        for trait, group, number, locus in pairs
+    ]
+    return pd.DataFrame(rows)[SNP_TRAIT_COLUMNS]
 
 
 def test_a_label_goes_with_each_other_name_of_its_concept(tmp_path: Path) -> None:
