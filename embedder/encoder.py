@@ -198,8 +198,11 @@ class TransformerEncoder:
     def _settle(self, spec: EncoderSpec, model: Any) -> None:
         """Choose pooling and precision, and name what comes of them."""
         pooling = _pooling(self._folder) if spec.pooling == "auto" else spec.pooling
+        from embedder.attention import use_short_attention
+
         self._device = _device()
         self._model = model.to(self._device)
+        use_short_attention(self._model)
         self.dimension = int(model.config.hidden_size)
         self.spec = replace(spec, pooling=pooling, precision="fp32" if spec.precision == "auto" else spec.precision)
         if spec.precision == "auto" and self._prefers_bf16():
@@ -226,7 +229,7 @@ class TransformerEncoder:
 
     def weights(self) -> list[torch.Tensor]:
         """Give the weights that are in memory."""
-        return list(self._model.parameters())
+        return [*self._model.parameters(), *self._model.buffers()]
 
     def module_to_train(self) -> Any:
         """Give the model's network in fp32, as a copy that may be changed."""
@@ -265,7 +268,11 @@ class TransformerEncoder:
     def _use(self, precision: str) -> None:
         import torch
 
+        from embedder.packing import pack_linears
+
         self._model.to(device=self._device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+        if precision == "bf16":
+            pack_linears(self._model)
 
     def _prefers_bf16(self) -> bool:
         """Run some texts both ways: bf16 must be clearly faster and give the same vectors."""
