@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["pack_linears"]
+__all__ = ["PackedLinear", "pack_linears"]
 
 PACKABLE = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")  # model types that ask nothing of a linear layer but its product
 ROWS = 2048  # tokens of the batches to come: the layout is right for any number, and best for such
