@@ -73,6 +73,8 @@ def test_what_is_accepted_at_two_precisions_the_relation_and_the_candidate_sets_
     assert figures["set_coverage"] >= 0.8
     assert figures["set_coverage"] <= figures["hits_at_10"]
     assert 0 < figures["set_size"] <= 10
+    assert figures["n_same"] == figures["n"]
+    assert 0 < figures["ece_same"] < 0.2
 
 
 def test_a_term_that_cites_the_code_of_a_held_out_subject_counts_in_figures_of_their_own() -> None:

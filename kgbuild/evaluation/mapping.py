@@ -194,7 +194,7 @@ def figures_of(
         sets: Which candidates to look at.
         said: The relation of each pair as curators said it, or empty.
     """
-    firsts = _firsts(gold, p, calibration, precision, sets)
+    firsts = _firsts(gold, p, calibration, precision, sets, said)
     pairs = _relations(gold, calibration, said)
     figures: dict[str, Any] = {"all": _summary(firsts, p is not None) | _relation_figures(pairs)}
     for key in ("vocabulary", "set"):
@@ -209,7 +209,12 @@ def figures_of(
 
 
 def _firsts(
-    gold: GoldPairs, p: np.ndarray | None, calibration: Calibration | None, precision: float, sets: CandidateSets | None
+    gold: GoldPairs,
+    p: np.ndarray | None,
+    calibration: Calibration | None,
+    precision: float,
+    sets: CandidateSets | None,
+    said: np.ndarray | None,
 ) -> pd.DataFrame:
     """Give one row per judged subject with an answer: its first candidate, the rank of the first right one, and its set."""
     import pandas as pd
@@ -220,6 +225,7 @@ def _firsts(
     if calibration is not None:
         vocabularies, p_same = gold.vocabularies[gold.pairs["subject"].to_numpy()], order * calibration.p_exact(gold.features)
         frame = frame.assign(**{name: calibration.accepts(order, p_same, vocabularies, value) for name, value in wanted.items()})
+        frame = frame.assign(p_same=p_same, same=_same(gold, said))
     frame = frame.sort_values(["subject", "p", "similarity", "target"], ascending=[True, False, False, True])
     frame["rank"] = frame.groupby("subject").cumcount() + 1
     judged = [row for row, targets in enumerate(gold.targets) if targets]
@@ -233,11 +239,22 @@ def _firsts(
         "rank": rank.fillna(np.inf).to_numpy(),
         "p": first["p"].fillna(0.0).to_numpy(),
         **{name: first[name].eq(True).to_numpy() for name in wanted},
+        **{name: first[name].to_numpy(float) for name in ("p_same", "same") if name in first},
     }
     if sets is not None and p is not None:
         right, size = right_and_size(gold, p, sets)
         columns |= {"in_set": right[judged] > 0, "set_size": size[judged]}
     return pd.DataFrame(columns)
+
+
+def _same(gold: GoldPairs, said: np.ndarray | None) -> np.ndarray:
+    """Say of each pair whether it is the same thing: 1, 0, or nan where its curators say no more than that it is right."""
+    if said is None:
+        return np.full(len(gold.pairs), np.nan)
+    right = gold.pairs["right"].to_numpy(bool)
+    sets = np.array(gold.sets, dtype=object)[gold.pairs["subject"].to_numpy()]
+    tells = np.isin(sets, sorted(set(sets[said != ""])))
+    return np.where(tells, np.where(right, np.where(said == "", np.nan, (said == "exact").astype(float)), 0.0), np.nan)
 
 
 def _relations(gold: GoldPairs, calibration: Calibration | None, said: np.ndarray | None) -> pd.DataFrame:
@@ -302,14 +319,18 @@ def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -
             accepted = firsts[f"accepted{end}"].to_numpy()
             figures[f"coverage{end}"] = _rounded(accepted.mean())
             figures[f"precision{end}"] = _rounded(right[accepted].mean()) if accepted.any() else None
+    known = firsts["same"].notna().to_numpy() if "same" in firsts else np.zeros(len(firsts), bool)
+    if known.any():
+        same = firsts["same"].to_numpy()[known]
+        figures |= {"n_same": int(known.sum()), "ece_same": _rounded(expected_calibration_error(firsts["p_same"].to_numpy()[known], same))}
     if "in_set" in firsts:
         figures |= {"set_coverage": _rounded(firsts["in_set"].mean()), "set_size": _rounded(firsts["set_size"].mean())}
     return figures
 
 
 def _mean(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = [name for name in (parts[0] if parts else {}) if name not in {"n", "ece_interval", "relations_said"}]
-    known = {name: [part[name] for part in parts if part[name] is not None] for name in names}
+    names = [name for name in dict.fromkeys(itertools.chain(*parts)) if name not in {"n", "n_same", "ece_interval", "relations_said"}]
+    known = {name: [part[name] for part in parts if part.get(name) is not None] for name in names}
     return {name: _rounded(float(np.mean(values))) if values else None for name, values in known.items()}
 
 
