@@ -502,6 +502,13 @@ def evaluate(
     resamples: Annotated[int, typer.Option("--resamples", min=50, help="Of loci or traits, for an interval.")] = 500,
     most: Annotated[int, typer.Option("--most", min=1, help="Held-out pairs to evaluate at most.")] = 10_000,
     seed: Annotated[int, typer.Option("--seed", help="Of draws and resamples.")] = 20261121,
+    systems: Annotated[
+        str,
+        typer.Option(
+            "--systems", help="Others beside the model, by comma: degree, svd, minilm, sapbert, pykeen:TransE, ...; see docs/evaluation.md."
+        ),
+    ] = "",
+    pykeen: Annotated[str, typer.Option("--pykeen", help="Python of an environment with PyKEEN. Default: $KGBUILD_PYKEEN.")] = "",
     compare: Annotated[tuple[Path, Path] | None, typer.Option("--compare", help="Put two reports side by side instead.")] = None,
     out: Annotated[
         Path | None,
@@ -516,6 +523,8 @@ def evaluate(
     docs/evaluation.md says what each figure means and how it misleads.
 
     Example: kgbuild evaluate snp-trait --part development
+
+    Or: kgbuild evaluate snp-trait --systems degree,svd,minilm,sapbert,pykeen:TransE --pykeen pykeen/bin/python
 
     Or: kgbuild evaluate --compare evaluation-before evaluation-after
     """
@@ -535,7 +544,8 @@ def evaluate(
         else:
             typer.echo(reports.text(compared))
         return
-    options = Options(part=part, draws=draws, resamples=resamples, seed=seed, most_pairs=most)
+    named = tuple(name.strip() for name in systems.split(",") if name.strip())
+    options = Options(part=part, draws=draws, resamples=resamples, seed=seed, most_pairs=most, systems=named, pykeen=pykeen)
     with reporter() as progress:
         made = pipeline.evaluate(_open(workspace), tables or [], options=options, out=out, progress=progress)
     if as_json:

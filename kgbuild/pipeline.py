@@ -1014,6 +1014,7 @@ def _evaluated(workspace: Workspace, configuration: Configuration, options: Opti
         split = splits.read_split(model_dir / "snp_traits.tsv", space.model.description["splits"]["snp_traits"])
     return Evaluated(
         tables_dir=workspace.folder("tables"),
+        cache_dir=workspace.cache_dir,
         links_dir=workspace.folder("links") if workspace.record("links") else None,
         model_dir=model_dir,
         scorer=scorer,

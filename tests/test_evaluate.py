@@ -106,3 +106,18 @@ def test_the_command_prints_text_or_json_and_lists_the_tables(finished: Workspac
 def test_another_part_than_those_of_the_split_is_refused() -> None:
     with pytest.raises(UsageError, match="--part train"):
         Options(part="train")
+
+
+def test_systems_stand_beside_the_model_and_one_that_cannot_run_says_why(
+    finished: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KGBUILD_PYKEEN", raising=False)
+    options = Options(draws=1, resamples=50, most_pairs=100, systems=("degree", "svd:8", "hashed", "model:similarity", "pykeen:TransE"))
+    made = pipeline.evaluate(finished, ["snp-trait"], options=options, out=tmp_path / "report")
+    rows = {(row["what"], row["ranked_by"], row.get("anchor")): row for row in made.sections["snp-trait"].rows}
+    assert "--pykeen" in rows["held out", "pykeen:TransE", None]["note"]
+    for anchor in ("trait", "snp"):
+        own, again = rows["held out", "similarity", anchor], rows["held out", "model:similarity", anchor]
+        assert own["auc"] == pytest.approx(again["auc"], abs=1e-4)
+        assert rows["held out", "degree", anchor]["auc"] == pytest.approx(rows["held out", "degree alone", anchor]["auc"], abs=1e-4)
+        assert 0 < rows["held out", "svd:8", anchor]["placed"] <= rows["held out", "hashed", anchor]["placed"] <= 1

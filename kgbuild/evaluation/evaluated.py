@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from kgbuild.errors import UsageError, WorkspaceError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kgbuild.evaluation.systems import System
+    from kgbuild.evaluation.training_part import TrainingPart
     from kgbuild.scoring import Scorer
 
 __all__ = ["Evaluated", "Options"]
@@ -36,6 +39,8 @@ class Options:
         most_pairs: Held-out pairs that are evaluated at most.
         files: Files of pairs.
         anchor: Of a file's pairs: which side stays, `left`, `right` or `both`.
+        systems: Others to put beside the model, by the names of `kgbuild.evaluation.systems`.
+        pykeen: The Python of an environment that has PyKEEN, for graph models.
     """
 
     part: str = "test"
@@ -45,6 +50,8 @@ class Options:
     most_pairs: int = 10_000
     files: tuple[Path, ...] = ()
     anchor: str = "both"
+    systems: tuple[str, ...] = ()
+    pykeen: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (("part", self.part), ("anchor", self.anchor)):
@@ -58,6 +65,7 @@ class Evaluated:
 
     Args:
         tables_dir: Tables.
+        cache_dir: Where vectors and trained graph models are kept.
         links_dir: Links and their figures; None: not harmonised yet.
         model_dir: The model; None: not trained yet.
         scorer: The model with what its score needs; None where there is none that places SNPs.
@@ -70,6 +78,7 @@ class Evaluated:
     """
 
     tables_dir: Path
+    cache_dir: Path
     links_dir: Path | None
     model_dir: Path | None
     scorer: Scorer | None
@@ -92,6 +101,30 @@ class Evaluated:
                 advice='Run `kgbuild train` with method = "generel" or "centroid" under [train].',
             )
         return self.scorer, self.split
+
+    @cached_property
+    def training_part(self) -> TrainingPart:
+        """What the model was trained on, for others to be trained on the same.
+
+        Raises:
+            WorkspaceError: There is no model that places SNPs and texts in one space.
+        """
+        from kgbuild.evaluation.training_part import TrainingPart
+
+        scorer, _ = self.model()
+        assert self.model_dir is not None  # - a scorer comes of a model
+        return TrainingPart.of(self.tables_dir, self.cache_dir, self.model_dir, scorer.model.description["splits"])
+
+    def systems(self) -> Iterator[tuple[str, System | None, str]]:
+        """Open the systems that were asked for, one after the other: name, system, and why there is none.
+
+        Raises:
+            UsageError: A name is that of no system; said before any of them is opened.
+        """
+        from kgbuild.evaluation.systems import each_system
+
+        pykeen = Path(self.options.pykeen) if self.options.pykeen else None
+        return each_system(self.options.systems, self.training_part, scorer=self.scorer, pykeen=pykeen, progress=self.progress)
 
     def embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """Give unit vectors in the model's space where there is one, else the encoder's."""

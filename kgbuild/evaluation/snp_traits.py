@@ -11,6 +11,7 @@ import numpy as np
 from kgbuild.draws import Draws
 from kgbuild.evaluation.evaluated import Evaluated
 from kgbuild.evaluation.section import Section
+from kgbuild.evaluation.system_rows import system_rows
 from kgbuild.scoring import Scorer
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ __all__ = ["evaluate", "evaluate_snp_traits"]
 
 _COLUMNS = {
     "what": "pairs", "ranked_by": "ranked by", "anchor": "anchored on", "n": "n", "auc": "AUC", "interval": "95 % interval",
-    "matched": "AUC, negatives of the same degree", "mrr": "MRR, filtered", "recall_at_10": "R@10",
+    "matched": "AUC, negatives of the same degree", "mrr": "MRR, filtered", "recall_at_10": "R@10", "placed": "placed", "note": "note",
 }  # fmt: skip
 
 
 def evaluate(evaluated: Evaluated) -> Section:
-    """Give the figures of held-out pairs: similarity, score, and the degree alone.
+    """Give the figures of held-out pairs: similarity, score, the degree alone, and the systems that were asked for.
 
     Raises:
         WorkspaceError: There is no model that places SNPs.
@@ -34,7 +35,8 @@ def evaluate(evaluated: Evaluated) -> Section:
     options = evaluated.options
     figures = evaluate_snp_traits(scorer, split, evaluated.tables_dir, part=options.part, most_pairs=options.most_pairs, seed=options.seed)
     notes = [f"{figures['held_out_pairs']:,} pairs are held out, {figures.get('pairs_with_a_vector', 0):,} of them have a vector."]
-    return Section("SNP-trait pairs", _COLUMNS, list(_rows(figures)), ("what", "ranked_by", "anchor"), notes)
+    rows = [*_rows(figures), *system_rows(evaluated)]
+    return Section("SNP-trait pairs", _COLUMNS, rows, ("what", "ranked_by", "anchor"), notes)
 
 
 def _rows(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
