@@ -60,7 +60,7 @@ SSSOM_COLUMNS: dict[str, str] = {
     "object_id": "target term",
     "object_label": "its preferred name",
     "mapping_justification": "semapv term; one row a justification",
-    "confidence": "probability that the written predicate is right; empty for a curator's statement and where nothing is calibrated",
+    "confidence": "probability that the written predicate is right; empty for a curator's statement, a part of what the subject names, and where nothing is calibrated",
     "similarity_score": "raw cosine, clipped to [0, 1]",
     "similarity_measure": "cosine similarity, as a Wikidata CURIE, where there is a similarity_score",
     "subject_source": "vocabulary of the subject",
@@ -330,11 +330,11 @@ def _records(
         columns[f"{end}_source_version"] = _looked_up(found["source"], sources, "source", ["version"])["version"]
     columns["predicate_id"] = _replaced(links["predicate"], _PREDICATES.__getitem__)
     columns["predicate_modifier"] = pc.if_else(pc.equal(links["predicate"], "not"), "Not", None)
-    columns["confidence"] = _rounded(_confidence(links))
+    columns["composition"] = _composition(links)
+    columns["confidence"] = pc.if_else(pc.is_null(columns["composition"]), _rounded(_confidence(links)), None)
     columns["similarity_score"] = _rounded(_clipped(links["similarity"]))
     columns |= {name: _rounded(links[name]) for name in ("p_target", "p_same")}
     columns |= {name: links[name] for name in ("decision", "calibration")}
-    columns["composition"] = _composition(links)
     columns["in_candidate_set"] = _in_set(links, concepts, sets)
     return _completed(columns, mapping_date)
 

@@ -534,6 +534,8 @@ def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict
     """Spell one link as SSSOM fields; the confidence is that of the predicate that is written."""
     p_target, p_same = (None if np.isnan(record[name]) else round(float(record[name]), 6) for name in ("p_target", "p_same"))
     of = {"exact": p_same, "close": p_target}
+    composition = record["composition"] if isinstance(record["composition"], str) else None
+    spoken = record["calibration"] in {"curated", DECIDED} or composition is not None
     differing = None if p_target is None or p_same is None else round(max(p_target - p_same, 0.0), 6)
     return {
         "subject_id": key[0],
@@ -543,13 +545,13 @@ def _answer(key: tuple[str, str], record: Mapping[str, Any], label: str) -> dict
         "object_id": record["object_id"],
         "object_label": label,
         "mapping_justification": record["justification"],
-        "confidence": None if record["calibration"] in {"curated", DECIDED} else of.get(record["predicate"], differing),
+        "confidence": None if spoken else of.get(record["predicate"], differing),
         "similarity_score": round(float(np.clip(record["similarity"], 0, 1)), 6),
         "p_target": p_target,
         "p_same": p_same,
         "decision": record["decision"],
         "calibration": record["calibration"],
-        COMPOSED: record["composition"] if isinstance(record["composition"], str) else None,
+        COMPOSED: composition,
     }
 
 

@@ -117,7 +117,8 @@ def test_a_part_of_a_composite_text_says_how_the_parts_are_put_together(folders:
     part = (*LINKS[2][:-1], ["composition=any", "part=Diabetes mellitus"])
     tables.write(folders[1], {"links": tables.from_rows("links", [part, LINKS[0]])})
     exports.export_mappings(*folders, tmp_path / "m.tsv")
-    assert {row["object_id"]: row["composition"] for row in _sssom_rows(tmp_path / "m.tsv")[1]} == {"EFO:1": "any", "EFO:2": ""}
+    rows = {row["object_id"]: (row["composition"], row["confidence"]) for row in _sssom_rows(tmp_path / "m.tsv")[1]}
+    assert rows == {"EFO:1": ("any", ""), "EFO:2": ("", "0.9")}
 
 
 def test_links_say_whether_they_are_in_their_subject_s_candidate_set(folders: tuple[Path, Path], tmp_path: Path) -> None:

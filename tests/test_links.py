@@ -172,8 +172,8 @@ def test_curators_who_contradict_each_other_leave_the_link_to_a_person() -> None
 
 def test_a_list_gets_every_part_whatever_its_rank(calibration: Calibration) -> None:
     answers = map_texts(["Asthma or type 1 diabetes", "Asthma"], DIABETES, embed, calibration=calibration, top_k=1)
-    parts = {answer["object_id"]: answer["predicate_id"] for answer in answers if answer["composition"] == "any"}
-    assert parts == {"EFO:9": "skos:narrowMatch", "MONDO:1": "skos:narrowMatch"}
+    parts = {answer["object_id"]: (answer["predicate_id"], answer["confidence"]) for answer in answers if answer["composition"] == "any"}
+    assert parts == {"EFO:9": ("skos:narrowMatch", None), "MONDO:1": ("skos:narrowMatch", None)}
 
 
 def test_a_grouped_node_is_not_the_same_as_its_namesake(calibration: Calibration) -> None:
