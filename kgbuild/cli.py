@@ -496,7 +496,16 @@ def score(
 
 @app.command()
 def evaluate(
-    tables: Annotated[list[str] | None, typer.Argument(help="Tables, see --list; none: all that need nothing but the workspace.")] = None,
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables, see --list; none: all that need nothing but the workspace. Or: pairs FILE...")
+    ] = None,
+    anchor: Annotated[
+        str, typer.Option("--anchor", help="For pairs: the side that stays while the other is exchanged, left, right or both.")
+    ] = "both",
+    areas: Annotated[
+        list[str] | None,
+        typer.Option("--area", help="For map: a term, by name or id; may be repeated. Default: the four of most associations."),
+    ] = None,
     part: Annotated[str, typer.Option("--part", help="test, or development while something is still being chosen.")] = "test",
     draws: Annotated[int, typer.Option("--draws", min=1, help="How often negatives are drawn; figures are means.")] = 5,
     resamples: Annotated[int, typer.Option("--resamples", min=50, help="Of loci or traits, for an interval.")] = 500,
@@ -509,6 +518,12 @@ def evaluate(
         ),
     ] = "",
     pykeen: Annotated[str, typer.Option("--pykeen", help="Python of an environment with PyKEEN. Default: $KGBUILD_PYKEEN.")] = "",
+    trainings: Annotated[
+        int, typer.Option("--trainings", min=1, help="Train so many less one more, with other seeds, for the spread between them.")
+    ] = 1,
+    files: Annotated[
+        list[Path] | None, typer.Option("--pairs", help="For snp-trait: a biobank's pairs too, left a trait, right an rs id.")
+    ] = None,
     compare: Annotated[tuple[Path, Path] | None, typer.Option("--compare", help="Put two reports side by side instead.")] = None,
     out: Annotated[
         Path | None,
@@ -525,6 +540,8 @@ def evaluate(
     Example: kgbuild evaluate snp-trait --part development
 
     Or: kgbuild evaluate snp-trait --systems degree,svd,minilm,sapbert,pykeen:TransE --pykeen pykeen/bin/python
+
+    Or: kgbuild evaluate pairs my_pairs.tsv --anchor left
 
     Or: kgbuild evaluate --compare evaluation-before evaluation-after
     """
@@ -544,10 +561,24 @@ def evaluate(
         else:
             typer.echo(reports.text(compared))
         return
-    named = tuple(name.strip() for name in systems.split(",") if name.strip())
-    options = Options(part=part, draws=draws, resamples=resamples, seed=seed, most_pairs=most, systems=named, pykeen=pykeen)
+    named = list(tables or [])
+    if named[:1] == ["pairs"]:  # what follows are files
+        files, named = [*(files or []), *map(Path, named[1:])], ["pairs"]
+    options = Options(
+        part=part,
+        draws=draws,
+        resamples=resamples,
+        seed=seed,
+        most_pairs=most,
+        trainings=trainings,
+        files=tuple(files or ()),
+        anchor=anchor,
+        areas=tuple(areas or ()),
+        systems=tuple(name.strip() for name in systems.split(",") if name.strip()),
+        pykeen=pykeen,
+    )
     with reporter() as progress:
-        made = pipeline.evaluate(_open(workspace), tables or [], options=options, out=out, progress=progress)
+        made = pipeline.evaluate(_open(workspace), named, options=options, out=out, progress=progress)
     if as_json:
         _print_json({"folder": str(made.folder), **made.document})
         return

@@ -181,7 +181,7 @@ class HeldOut:
         import numpy as np
 
         first, second = left.to_numpy(dtype=np.int64), right.to_numpy(dtype=np.int64)
-        return np.minimum(first, second) * (1 << 31) + np.maximum(first, second)
+        return np.asarray(np.minimum(first, second) * (1 << 31) + np.maximum(first, second))
 
 
 def _isin(values: npt.NDArray[np.int64], among: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

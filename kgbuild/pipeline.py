@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from embedder.biobridge import BridgeSettings
     from kgbuild.calibration import Calibration
     from kgbuild.decisions import Applied
-    from kgbuild.evaluation.evaluated import Evaluated, Options
+    from kgbuild.evaluation.evaluated import Encode, Evaluated, Options
     from kgbuild.evaluation.section import Section
     from kgbuild.explanations import Explanation
     from kgbuild.features import Subjects
@@ -458,28 +459,15 @@ def _build_model(
     workspace: Workspace, configuration: Configuration, folder: Path, resume: bool, progress: Progress | None
 ) -> dict[str, Any]:
     from embedder.card import write_card
-    from kgbuild import scoring, splits
     from kgbuild.evaluation.snp_traits import evaluate_snp_traits
-    from kgbuild.evidence import Evidence
 
     if configuration.train.method == "biobridge":
         return _build_bridge(workspace, configuration, folder, progress)
-    tables_dir = workspace.folder("tables")
-    made, held = _training_data(workspace, configuration)
-    snp_traits = held["snp_traits"]
-    hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in held.items()}
-    space = _Space(workspace, configuration, progress, trained=False)
-    description = {"sources": _sources(tables_dir), "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
-    model = _trained(made.data, space, configuration, workspace.root / TRAINING, description, resume, progress)
-    model.save(folder)
+    made, space, scorer, snp_traits = _fit(workspace, configuration, folder, workspace.root / TRAINING, resume=resume, progress=progress)
+    model = scorer.model
     if (workspace.root / TRAINING / METRICS).exists():
         shutil.copyfile(workspace.root / TRAINING / METRICS, folder / METRICS)
-    space.encoder = model.open_encoder()
-    evidence = Evidence.of(made.data)
-    evidence.save(folder)
-    ranking = scoring.fit_ranking(scoring.Scorer(model, space.raw, evidence=evidence), snp_traits, tables_dir)
-    ranking.save(folder)
-    figures = evaluate_snp_traits(scoring.Scorer(model, space.raw, evidence=evidence, ranking=ranking), snp_traits, tables_dir)
+    figures = evaluate_snp_traits(scorer, snp_traits, workspace.folder("tables"))
     (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n")
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     write_card(folder, {**described, "figures": figures}, snps=len(model.snp_ids))
@@ -487,6 +475,43 @@ def _build_model(
     stopped = {"stopped": model.description["stopped"]} if "stopped" in model.description else {}
     facts = {"method": model.method, "encoder": encoder, "pairs": made.data.n_pairs, "snps": len(model.snp_ids)}
     return {**facts, **stopped, "figures": figures}
+
+
+def _fit(
+    workspace: Workspace,
+    configuration: Configuration,
+    folder: Path,
+    running: Path,
+    *,
+    without: Sequence[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Pairs, _Space, Scorer, pd.DataFrame]:
+    """Train, and write splits, model and what its score needs into a folder; `without` names tasks to leave out."""
+    from kgbuild import splits
+
+    tables_dir = workspace.folder("tables")
+    made, held = _training_data(workspace, configuration)
+    data = replace(made.data, tasks=[task for task in made.data.tasks if task.name not in without])
+    hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in held.items()}
+    space = _Space(workspace, configuration, progress, trained=False)
+    description = {"sources": _sources(tables_dir), "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
+    model = _trained(data, space, configuration, running, description, resume, progress)
+    model.save(folder)
+    space.encoder = model.open_encoder()
+    return replace(made, data=data), space, _fitted(data, model, space.raw, held["snp_traits"], tables_dir, folder), held["snp_traits"]
+
+
+def _fitted(data: TrainingData, model: Model, encode: Encode, snp_traits: pd.DataFrame, tables_dir: Path, folder: Path) -> Scorer:
+    """Write what the score needs; give the scorer."""
+    from kgbuild import scoring
+    from kgbuild.evidence import Evidence
+
+    evidence = Evidence.of(data)
+    evidence.save(folder)
+    ranking = scoring.fit_ranking(scoring.Scorer(model, encode, evidence=evidence), snp_traits, tables_dir)
+    ranking.save(folder)
+    return scoring.Scorer(model, encode, evidence=evidence, ranking=ranking)
 
 
 def _build_bridge(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
@@ -1012,7 +1037,7 @@ def _evaluated(workspace: Workspace, configuration: Configuration, options: Opti
     if space.model is not None and model_dir is not None and space.model.method != "biobridge":
         scorer = _scorer(space, model_dir)
         split = splits.read_split(model_dir / "snp_traits.tsv", space.model.description["splits"]["snp_traits"])
-    return Evaluated(
+    evaluated = Evaluated(
         tables_dir=workspace.folder("tables"),
         cache_dir=workspace.cache_dir,
         links_dir=workspace.folder("links") if workspace.record("links") else None,
@@ -1024,7 +1049,22 @@ def _evaluated(workspace: Workspace, configuration: Configuration, options: Opti
         target=configuration.harmonise.target,
         options=options,
         progress=progress,
+        retrain=lambda **changes: _retrained(workspace, configuration, evaluated, **changes),
     )
+    return evaluated
+
+
+@contextmanager
+def _retrained(
+    workspace: Workspace, configuration: Configuration, evaluated: Evaluated, *, seed: int | None = None, without: Sequence[str] = ()
+) -> Iterator[Evaluated]:
+    """Train aside, with another seed or without some tasks, for as long as it is evaluated."""
+    changed = configuration.train if seed is None else configuration.train.model_copy(update={"seed": seed})
+    configuration = configuration.model_copy(update={"train": changed})
+    with tempfile.TemporaryDirectory(prefix="evaluation-", suffix=".building", dir=workspace.root) as aside:
+        folder = Path(aside)
+        _, space, scorer, split = _fit(workspace, configuration, folder, folder / TRAINING, without=without, progress=evaluated.progress)
+        yield replace(evaluated, model_dir=folder, scorer=scorer, encode=space.raw, split=split, retrain=None)
 
 
 def _about(workspace: Workspace, options: Options) -> dict[str, Any]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Encode = Callable[[list[str]], npt.NDArray[np.float32]]
 
-__all__ = ["Ranking", "Scorer", "fit_ranking", "score_pairs"]
+__all__ = ["Ranking", "Resolver", "Scorer", "fit_ranking", "score_pairs"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -223,7 +223,7 @@ def score_pairs(
     Raises:
         SourceError: The file cannot be read, or lacks a column.
     """
-    resolve = _Resolver(scorer.model, tables_dir)
+    resolve = Resolver(scorer.model, tables_dir)
     counts: Counter[str] = Counter()
     with out.open("w", encoding="utf-8", newline="") as handle:
         delimiter, header, rows = _pair_rows(path)
@@ -275,8 +275,8 @@ def _chunks(rows: Iterator[_PairRow]) -> Iterator[list[_PairRow]]:
         yield chunk
 
 
-class _Resolver:
-    """What a cell stands for: ("snp", row), ("text", text), or ("", reason)."""
+class Resolver:
+    """Say what a cell stands for: ("snp", row), ("text", text), or ("", reason)."""
 
     def __init__(self, model: Model, tables_dir: Path | None) -> None:
         self._model = model
@@ -305,7 +305,7 @@ def _forwardings(folder: Path) -> dict[str, str]:
     return {normalise_curie(old) or old: new for old, new in zip(rows["old_id"], rows["new_id"], strict=True)}
 
 
-def _score_chunk(pairs: list[tuple[str, str]], scorer: Scorer, resolve: _Resolver, wrong: list[str]) -> list[tuple[str, str, str]]:
+def _score_chunk(pairs: list[tuple[str, str]], scorer: Scorer, resolve: Resolver, wrong: list[str]) -> list[tuple[str, str, str]]:
     """Give (similarity, score, reason) as they are written, for each pair."""
     known = {cell: resolve(cell) for cell in {cell for pair in pairs for cell in pair}}
     sides = [(known[left], known[right]) for left, right in pairs]

@@ -4,18 +4,75 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from kgbuild import evaluation, pipeline
+from kgbuild import evaluation, pipeline, tables
 from kgbuild.cli import app
 from kgbuild.errors import SourceError, UsageError, WorkspaceError
 from kgbuild.evaluation.evaluated import Options
 from kgbuild.evaluation.reports import compare, read_report, write_report
 from kgbuild.evaluation.section import Section
 from kgbuild.workspace import Workspace
+
+
+def test_held_out_pairs_have_a_row_for_each_anchor_and_ranker_and_say_what_is_missing(report: pipeline.Evaluation) -> None:
+    rows = by_name(report.sections["snp-trait"])
+    assert {name[1:] for name in rows if name[0] == "held out"} == {
+        (anchor, ranker) for anchor in ("trait", "snp") for ranker in ("similarity", "score", "degree alone")
+    }
+    cosine = rows["held out", "snp", "similarity"]
+    assert cosine["interval"][0] <= cosine["auc"] <= cosine["interval"][1]
+    assert cosine["n"] > 50
+    assert min(cosine["mrr"], cosine["spread_draws"]) > 0
+    assert "no file given" in rows["a biobank's pairs", None, None]["reason"]
+
+
+def test_a_biobanks_pairs_stand_beside_and_known_loci_are_told_apart(finished: Workspace, tmp_path: Path) -> None:
+    associations = tables.read(finished.folder("tables"), "associations").to_pandas().query("kind == 'gwas'").head(80)
+    pairs = associations.assign(left=associations["object_name"], right=associations["variant_id"].str.removeprefix("dbsnp:"))
+    pairs[["left", "right"]].to_csv(tmp_path / "mvp.tsv", sep="\t", index=False)
+    made = pipeline.evaluate(finished, ["snp-trait"], options=replace(QUICK, files=(tmp_path / "mvp.tsv",)), out=tmp_path / "out")
+    rows = by_name(made.sections["snp-trait"])
+    seen, new = (rows[f"mvp.tsv, {end}", "trait", "similarity"] for end in ("trait at locus seen", "not seen"))
+    assert seen["n"] + new["n"] == rows["mvp.tsv", "trait", "similarity"]["n"] > 20
+
+
+def test_further_trainings_show_their_own_spread(finished: Workspace, tmp_path: Path) -> None:
+    made = pipeline.evaluate(finished, ["snp-trait"], options=replace(QUICK, trainings=2), out=tmp_path / "out")
+    row = by_name(made.sections["snp-trait"])["held out", "snp", "similarity"]
+    assert row["spread_trainings"] == 0.0  # the method `centroid` has nothing random
+    assert not list(finished.root.glob("evaluation-*"))
+
+
+def test_an_ablation_trains_without_each_source_and_says_which_is_not_there(finished: Workspace, tmp_path: Path) -> None:
+    rows = by_name(pipeline.evaluate(finished, ["ablation"], options=QUICK, out=tmp_path / "out").sections["ablation"])
+    assert rows[("everything",)]["similarity_snp"] != rows[("without eqtl",)]["similarity_snp"]
+    assert rows[("without biobank",)]["reason"] == "the workspace has no such data"
+    assert "links no text to a SNP" in rows[("without gwas",)]["reason"]
+
+
+@pytest.mark.slow
+def test_a_map_shows_terms_genes_and_snps_of_chosen_diseases_as_svg_and_png(finished: Workspace, tmp_path: Path) -> None:
+    options = replace(QUICK, areas=("asthma", "type 2 diabetes mellitus"))
+    made = pipeline.evaluate(finished, ["map"], options=options, out=tmp_path / "out")
+    rows = by_name(made.sections["map"])
+    asthma = rows["asthma", "t-sne"]
+    assert asthma["snps"] > 10
+    assert asthma["chance"] < asthma["purity"] <= 1
+    picture = ElementTree.parse(made.folder / "map-t-sne.svg").getroot()
+    assert len(picture.findall("{*}circle")) >= asthma["snps"]
+    assert (made.folder / "map-t-sne.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_area_that_is_no_term_is_refused(finished: Workspace) -> None:
+    with pytest.raises(UsageError, match="'love' is no term of efo"):
+        pipeline.evaluate(finished, ["map"], options=replace(QUICK, areas=("love",)))
+
 
 QUICK = Options(draws=2, resamples=50, most_pairs=300)
 
@@ -26,7 +83,7 @@ def report(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> pip
 
 
 def by_name(section: Section) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    return {tuple(row[name] for name in section.names): row for row in section.rows}
+    return {tuple(row.get(name) for name in section.names): row for row in section.rows}
 
 
 def test_a_report_holds_each_table_as_markdown_and_json_with_its_plots(report: pipeline.Evaluation) -> None:

@@ -36,8 +36,12 @@ class Table:
 
 TABLES: Mapping[str, Table] = {
     "snp-trait": Table("snp_traits", "Do held-out SNP-trait pairs stand out against others?"),
+    "odds-ratio": Table("odds_ratios", "Of two SNPs of a trait, does the one with the larger odds ratio come first?"),
     "concept-concept": Table("concepts", "Do held-out disease-gene, pathway-gene and drug pairs stand out against others?"),
     "mapping": Table("mapping_report", "Are links right, and do their probabilities mean what they say?"),
+    "map": Table("map_figure", "How do diseases, their genes and their SNPs lie to each other? (--area asthma --area gout)", unasked=False),
+    "pairs": Table("own_pairs", "Do the pairs of your own FILE stand out? (kgbuild evaluate pairs FILE --anchor left)", unasked=False),
+    "ablation": Table("ablation", "What is each source of training worth? (trains once without each)", unasked=False),
 }
 
 

@@ -137,9 +137,9 @@ class World:
 
         def drawn() -> Integers:
             if not matched:
-                return pool[random.integers(0, len(pool), (len(away), N_NEGATIVES))]
+                return np.asarray(pool[random.integers(0, len(pool), (len(away), N_NEGATIVES))])
             low = np.clip(middle.astype(np.int64) - reach, 0, max(0, len(pool) - 2 * reach))
-            return pool[np.minimum(low[:, None] + random.integers(0, 2 * reach, (len(away), N_NEGATIVES)), len(pool) - 1)]
+            return np.asarray(pool[np.minimum(low[:, None] + random.integers(0, 2 * reach, (len(away), N_NEGATIVES)), len(pool) - 1)])
 
         def bad(other: Integers) -> npt.NDArray[np.bool_]:
             stays = np.repeat(left if anchor == "left" else right, N_NEGATIVES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,8 @@ class Options:
         draws: How often negatives are drawn; figures are means over draws.
         resamples: Of loci, traits or SNPs, for an interval.
         seed: Of draws and resamples.
+        trainings: The model, and so many less one that are trained with other seeds for the evaluation.
+        areas: Diseases, as names or ids, whose genes and SNPs are drawn as a map.
         most_pairs: Held-out pairs that are evaluated at most.
         files: Files of pairs.
         anchor: Of a file's pairs: which side stays, `left`, `right` or `both`.
@@ -47,11 +50,13 @@ class Options:
     draws: int = 5
     resamples: int = 500
     seed: int = 20261121
+    trainings: int = 1
     most_pairs: int = 10_000
     files: tuple[Path, ...] = ()
     anchor: str = "both"
     systems: tuple[str, ...] = ()
     pykeen: str = ""
+    areas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("part", self.part), ("anchor", self.anchor)):
@@ -75,6 +80,8 @@ class Evaluated:
         target: Vocabulary that codes and texts are linked to.
         options: What was asked for.
         progress: Told what is done.
+        retrain: Trains aside, `seed` being another or `without` some tasks, and gives it evaluated for as long as the context is
+            open; None where that cannot be.
     """
 
     tables_dir: Path
@@ -88,6 +95,7 @@ class Evaluated:
     target: str = "efo"
     options: Options = field(default_factory=Options)
     progress: Callable[[str, int, int], None] | None = None
+    retrain: Callable[..., AbstractContextManager[Evaluated]] | None = None
 
     def model(self) -> tuple[Scorer, pd.DataFrame]:
         """Give the scorer and what was held out from its training.
@@ -125,6 +133,18 @@ class Evaluated:
 
         pykeen = Path(self.options.pykeen) if self.options.pykeen else None
         return each_system(self.options.systems, self.training_part, scorer=self.scorer, pykeen=pykeen, progress=self.progress)
+
+    def trained_again(self) -> Iterator[Evaluated]:
+        """Give the same for each further training that was asked for; one is there at a time.
+
+        Raises:
+            WorkspaceError: It cannot be trained again.
+        """
+        for number in range(1, self.options.trainings):
+            if self.retrain is None:
+                raise WorkspaceError("a model that was trained for this evaluation is not trained again")
+            with self.retrain(seed=1_000 + number) as other:
+                yield other
 
     def embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """Give unit vectors in the model's space where there is one, else the encoder's."""

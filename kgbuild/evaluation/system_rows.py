@@ -59,9 +59,10 @@ class _Drawn:
     @classmethod
     def of(cls, world: World, snps: Sequence[str], split: pd.DataFrame, options: Options) -> _Drawn | None:
         draws = []
-        for seed in range(options.seed, options.seed + options.draws):
+        for draw in range(options.draws):
             pair = [
-                Draws.of(world, split, options.part, most_pairs=options.most_pairs, seed=seed, matched=matched) for matched in (False, True)
+                Draws.of(world, split, options.part, most_pairs=options.most_pairs, seed=options.seed, draw=draw, matched=matched)
+                for matched in (False, True)
             ]
             if pair[0] is None or pair[1] is None:
                 return None
