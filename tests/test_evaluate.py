@@ -171,7 +171,7 @@ def test_systems_stand_beside_the_model_and_one_that_cannot_run_says_why(
     monkeypatch.delenv("KGBUILD_PYKEEN", raising=False)
     options = Options(draws=1, resamples=50, most_pairs=100, systems=("degree", "svd:8", "hashed", "model:similarity", "pykeen:TransE"))
     made = pipeline.evaluate(finished, ["snp-trait"], options=options, out=tmp_path / "report")
-    rows = {(row["what"], row["ranked_by"], row.get("anchor")): row for row in made.sections["snp-trait"].rows}
+    rows = {(row["what"], row.get("ranked_by"), row.get("anchor")): row for row in made.sections["snp-trait"].rows}
     assert "--pykeen" in rows["held out", "pykeen:TransE", None]["note"]
     for anchor in ("trait", "snp"):
         own, again = rows["held out", "similarity", anchor], rows["held out", "model:similarity", anchor]
