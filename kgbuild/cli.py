@@ -524,6 +524,9 @@ def evaluate(
     files: Annotated[
         list[Path] | None, typer.Option("--pairs", help="For snp-trait: a biobank's pairs too, left a trait, right an rs id.")
     ] = None,
+    lay: Annotated[
+        list[Path] | None, typer.Option("--lay", help="For synonyms: a file of lay language in COMETA's columns; may be repeated.")
+    ] = None,
     compare: Annotated[tuple[Path, Path] | None, typer.Option("--compare", help="Put two reports side by side instead.")] = None,
     out: Annotated[
         Path | None,
@@ -576,6 +579,7 @@ def evaluate(
         areas=tuple(areas or ()),
         systems=tuple(name.strip() for name in systems.split(",") if name.strip()),
         pykeen=pykeen,
+        lay=tuple(lay or ()),
     )
     with reporter() as progress:
         made = pipeline.evaluate(_open(workspace), named, options=options, out=out, progress=progress)

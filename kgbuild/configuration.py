@@ -72,6 +72,7 @@ class TrainSection(_Section):
     since: str | None = None  # ISO date, with split = "time"
     left_out: tuple[str, ...] = ()  # keys of sources, gcst:... or pubmed:..., with split = "study"
     held_out_concepts: float = Field(default=0.05, ge=0, le=0.4)  # share of disease-gene, pathway-gene, ... pairs likewise
+    held_out_synonyms: float = Field(default=0.02, ge=0, le=0.4)  # share of synonyms likewise
     node_vectors: dict[str, str] = {}  # biobridge: node type -> file of vectors that its nodes have instead of their names'
     unseen: tuple[str, ...] = ()  # biobridge: relations and node types to train again without, for a figure
 
@@ -195,6 +196,7 @@ held_out = 0.1          # share of units whose SNP-trait pairs are kept for eval
 #         "time"        # publications from a day on: since = "2020-03-01"
 #         "study"       # those that are named: left_out = ["my-biobank", "gcst:GCST006979", "pubmed:30239722"]
 held_out_concepts = 0.05  # share of disease-gene, pathway-gene and drug pairs likewise; 0: train on all but those that fit the score
+held_out_synonyms = 0.02  # share of synonyms likewise
 # node_vectors = {{ Gene = "esm.npz" }}   with method "biobridge": vectors from a file (npz, parquet, tsv) for a node type
 # unseen = ["TARGETS", "Pathway"]       with it too: train again without each of these, to see how well it does unseen
 

@@ -2,7 +2,7 @@
 
 Five tasks. `synonyms`: a concept's label and its other names. `relations`: the names of both ends of an edge. `gwas`: a
 trait and a variant. `eqtl`: a gene's symbol and a variant. `biobank`: a phenotype and a variant, by their correlation.
-Held-out SNP-trait pairs and pairs of concepts never enter, nor does what is filed of an evaluated mapping subject.
+Held-out SNP-trait pairs, pairs of concepts and synonyms never enter, nor does what is filed of an evaluated mapping subject.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "PairOptions", "Pairs", "build_pairs", "correlation", "effect_weights"]
 
-VERSION = 4  # of what this module, splits and the trainer make of the same tables
+VERSION = 5  # of what this module, splits and the trainer make of the same tables
 
 MAX_WEIGHT = 2.0
 MIN_WEIGHT = 0.05  # a weight must be positive; an odds ratio of 1 says next to nothing
@@ -67,6 +67,7 @@ def build_pairs(
     snp_traits: pd.DataFrame | None = None,
     mappings: pd.DataFrame | None = None,
     concepts: pd.DataFrame | None = None,
+    synonyms: pd.DataFrame | None = None,
     options: PairOptions | None = None,
 ) -> Pairs:
     """Build the training data from a folder of tables.
@@ -76,9 +77,10 @@ def build_pairs(
         snp_traits: What `split_snp_traits` holds out.
         mappings: What `split_mappings` holds out.
         concepts: What `split_concepts` holds out.
+        synonyms: What `split_synonyms` holds out.
         options: What is taken.
     """
-    builder = _Builder(folder, options or PairOptions(), _Hidden.of(snp_traits, mappings), concepts)
+    builder = _Builder(folder, options or PairOptions(), _Hidden.of(snp_traits, mappings, synonyms), concepts)
     for add in (builder.synonyms, builder.relations, builder.gwas, builder.eqtl, builder.biobank):
         add()
     return Pairs(builder.data(), dict(builder.counts))
@@ -143,9 +145,10 @@ class _Hidden:
     rows: frozenset[str] = frozenset()
     subjects: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()  # in their normal form
 
     @classmethod
-    def of(cls, snp_traits: pd.DataFrame | None, mappings: pd.DataFrame | None) -> _Hidden:
+    def of(cls, snp_traits: pd.DataFrame | None, mappings: pd.DataFrame | None, synonyms: pd.DataFrame | None) -> _Hidden:
         pairs: set[tuple[str, str]] = set()
         units: set[tuple[str, str]] = set()
         rows: set[str] = set()
@@ -159,7 +162,8 @@ class _Hidden:
             units.update((group, "") for group in held.loc[held["by"] == "trait", "trait_group"])
         subjects = frozenset() if mappings is None else frozenset(mappings["subject_id"])
         labels = frozenset() if mappings is None else frozenset(map(normalise_name, mappings["subject_label"]))
-        return cls(frozenset(pairs), frozenset(units), frozenset(rows - {""}), subjects, labels)
+        names = frozenset() if synonyms is None else frozenset(map(normalise_name, synonyms["name"]))
+        return cls(frozenset(pairs), frozenset(units), frozenset(rows - {""}), subjects, labels, names)
 
     def has_unit(self, term: str, variant: str, locus: str | None) -> bool:
         """Tell whether a term and a variant belong to a unit."""
@@ -195,6 +199,9 @@ class _Builder:
         self.counts["synonyms: abbreviations left out"] += int(short.sum())
         names = names[~short]
         names["label"] = names["concept_id"].map(self._concept_names)
+        held = names["name"].map(normalise_name).isin(self.hidden.names)
+        self.counts["synonyms: held-out names left out"] += int(held.sum())
+        names = names[~held]
         pairs = names[names["label"].notna() & (names["label"].str.casefold() != names["name"].str.casefold())]
         frames = [pairs[["label", "name"]].set_axis(["left", "right"], axis=1)]
         self.counts["synonyms: names"] += len(pairs)

@@ -442,7 +442,7 @@ def _check_encoder(model: Model, encoder: TextEncoder) -> None:
 
 def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[Pairs, dict[str, pd.DataFrame]]:
     """Split off what is kept for evaluation, and build the pairs of the rest."""
-    from kgbuild import concept_pairs, pairs, splits, tables
+    from kgbuild import concept_pairs, pairs, splits, synonyms, tables
 
     tables_dir, wanted = workspace.folder("tables"), configuration.train
     held = {
@@ -451,6 +451,7 @@ def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[
         ),
         "mappings": splits.split_mappings(tables.read(tables_dir, "mappings")),
         "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=wanted.held_out_concepts),
+        "synonyms": synonyms.split_synonyms(tables_dir, share=wanted.held_out_synonyms),
     }
     return pairs.build_pairs(tables_dir, **held), held
 

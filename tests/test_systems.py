@@ -97,7 +97,7 @@ def test_what_cannot_run_says_why_and_how_it_would(part: TrainingPart, monkeypat
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     found = {name: (system, why) for name, system, why in each_system(["pykeen:TransE", "model", "degree"], part, scorer=None)}
     assert found["pykeen:TransE"][0] is None
-    assert "kgbuild evaluate --systems pykeen:TransE --pykeen pykeen/bin/python" in found["pykeen:TransE"][1]
+    assert "kgbuild evaluate snp-trait --systems pykeen:TransE --pykeen pykeen/bin/python" in found["pykeen:TransE"][1]
     assert found["model"] == (None, 'this workspace has no model that places SNPs. `kgbuild train` with method = "generel"')
     assert found["degree"][0] is not None
 
@@ -118,7 +118,7 @@ def test_a_python_without_pykeen_is_no_crash(part: TrainingPart) -> None:
 def test_weights_that_cannot_be_fetched_name_the_command(part: TrainingPart) -> None:
     (_, system, why) = next(each_system(["text:kgbuild-tests/no-such-model"], part, scorer=None))
     assert system is None
-    assert "hf download kgbuild-tests/no-such-model && kgbuild evaluate --systems text:kgbuild-tests/no-such-model" in why
+    assert "hf download kgbuild-tests/no-such-model && kgbuild evaluate snp-trait --systems text:kgbuild-tests/no-such-model" in why
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ class Options:
         anchor: Of a file's pairs: which side stays, `left`, `right` or `both`.
         systems: Others to put beside the model, by the names of `kgbuild.evaluation.systems`.
         pykeen: The Python of an environment that has PyKEEN, for graph models.
+        lay: Files of lay language in COMETA's columns.
     """
 
     part: str = "test"
@@ -57,6 +58,7 @@ class Options:
     systems: tuple[str, ...] = ()
     pykeen: str = ""
     areas: tuple[str, ...] = ()
+    lay: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("part", self.part), ("anchor", self.anchor)):

@@ -56,7 +56,7 @@ class GraphSystem:
         if given is None:
             raise ModelError(
                 "PyKEEN lives in an environment of its own, and none was named",
-                advice=f"`python -m venv pykeen && pykeen/bin/pip install pykeen && kgbuild evaluate --systems {name} --pykeen pykeen/bin/python`",
+                advice=f"`python -m venv pykeen && pykeen/bin/pip install pykeen && kgbuild evaluate snp-trait --systems {name} --pykeen pykeen/bin/python`",
             )
         nodes, relations, triples = _graph(part)
         folder = part.cache_dir / "pykeen" / f"{model}-{_digest(triples)}"

@@ -267,7 +267,9 @@ def _text_system(name: str, what: str, part: TrainingPart, progress: Progress | 
         here = not _is_hub_id(model)
         raise ModelError(
             error.message.partition(":")[0] if not here else error.message,
-            advice=error.advice if here else f"Where there is a network: `hf download {model} && kgbuild evaluate --systems {name}`",
+            advice=error.advice
+            if here
+            else f"Where there is a network: `hf download {model} && kgbuild evaluate snp-trait --systems {name}`",
         ) from error
     return TextSystem(name, encoder, part, progress)
 
