@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -165,6 +166,7 @@ class Model:
         snps = _read_arrays(folder / "snps.safetensors")
         snp_ids = (folder / "snps.txt").read_text(encoding="utf-8").splitlines()
         _check_table(folder, "SNPs", len(snp_ids), snps["vectors"], document["dimension"])
+        _check_vocabulary(folder, snp_ids, snps["by_block"])
         residuals: dict[str, int] = {}
         residual_vectors = None
         if "residuals.safetensors" in document["files"]:
@@ -219,6 +221,14 @@ def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
 def _check_table(folder: Path, what: str, n: int, vectors: npt.NDArray[Any], dimension: int) -> None:
     if vectors.shape != (n, dimension):
         raise ArtifactError(f"{folder}: {n} {what} have vectors of the shape {vectors.shape}, expected {(n, dimension)}", advice=_REBUILD)
+
+
+def _check_vocabulary(folder: Path, snp_ids: Sequence[str], by_block: npt.NDArray[Any]) -> None:
+    if by_block.shape != (len(snp_ids),):
+        raise ArtifactError(f"{folder}: {len(snp_ids)} SNPs have {len(by_block)} marks of whether a block alone is known", advice=_REBUILD)
+    if len(set(snp_ids)) < len(snp_ids):
+        twice = next(id_ for id_, n in Counter(snp_ids).items() if n > 1)
+        raise ArtifactError(f"{folder / 'snps.txt'} names {twice} more than once: which vector is meant is not known", advice=_REBUILD)
 
 
 _DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_}

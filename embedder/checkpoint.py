@@ -78,8 +78,19 @@ def mark_best(folder: Path) -> None:
     try:
         aside.hardlink_to(folder / LAST)
     except OSError:
-        shutil.copyfile(folder / LAST, aside)
+        _copy(folder / LAST, aside)
     aside.replace(folder / BEST)
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"the best checkpoint could not be written: {error}; {source} is whole",
+            advice="Make room on the disk, then train again with resume.",
+        ) from error
 
 
 def clear_leftovers(folder: Path) -> None:

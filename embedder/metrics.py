@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedder.encoder import Progress
+from embedder.errors import CheckpointError
 
 __all__ = ["Report", "spoken_time"]
 
@@ -68,8 +69,14 @@ class Report:
 
     def _keep(self, line: dict[str, Any], step: int, points: dict[str, float]) -> None:
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
+            try:
+                with self._path.open("a", encoding="utf-8") as handle:
+                    handle.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self._path} could not be written: {error}; the last checkpoint is whole",
+                    advice="Make room on the disk, then train again with resume.",
+                ) from error
         if self._board is not None:
             for name, value in points.items():
                 self._board.add_scalar(name, value, step)

@@ -244,22 +244,34 @@ def train(workspace: Workspace, *, progress: Progress | None = None, force: bool
     Raises:
         CheckpointError: There is nothing to resume, or it was another training.
     """
+    from kgbuild.vectors import VectorCache
+
     configuration = configurations.load(workspace.configuration_path)
     with workspace.lock():
         tables, first = _ingest(workspace, configuration, progress)
         stage = _model_stage(workspace, configuration, tables)
         if resume and configuration.train.method != "generel":
             raise UsageError(f"the method {configuration.train.method!r} keeps no checkpoints, so there is nothing to resume")
-        running = workspace.root / TRAINING
+        running, tuned = workspace.root / TRAINING, _tuned_encoder(workspace)
         if not (force or resume) and workspace.why_stale(stage):
             _keep_unfinished(workspace, running)
         outcome = _run(
             workspace, stage, lambda folder: _build_model(workspace, configuration, folder, resume, progress), force=force or resume
         )
+        if tuned and tuned != _tuned_encoder(workspace):  # nobody reads with it any more
+            VectorCache(workspace.cache_dir).forget(tuned)
         if outcome.record.facts.get("stopped") == "time":
             return [first, replace(outcome, notes=["out of time: the model is what there was; `kgbuild train --resume` goes on"])]
         shutil.rmtree(running, ignore_errors=True)
         return [first, outcome]
+
+
+def _tuned_encoder(workspace: Workspace) -> str:
+    """Give the key of the language model that was trained with the current model; empty where none was."""
+    record = workspace.record("model")
+    path = workspace.root / f"model-{record.key}" / "model.json" if record else None
+    described = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    return str(described["encoder_key"]) if described.get("tuned") else ""
 
 
 def _keep_unfinished(workspace: Workspace, running: Path) -> None:
@@ -286,7 +298,7 @@ def estimate_training(workspace: Workspace, *, progress: Progress | None = None)
     with workspace.lock():
         _ingest(workspace, configuration, progress)
         data = _training_data(workspace, configuration)[0].data
-        return embedder.estimate(data, _settings(configuration), encoder=_encoder(workspace, configuration))
+        return embedder.estimate(data, _settings(workspace, configuration), encoder=_encoder(workspace, configuration))
 
 
 def harmonise(workspace: Workspace, *, decisions: Sequence[Path] = (), progress: Progress | None = None) -> list[Outcome]:
@@ -382,15 +394,40 @@ def _encoder(workspace: Workspace, configuration: Configuration) -> TextEncoder:
     from embedder import EncoderSpec, open_encoder
 
     wanted = configuration.encoder
-    chosen_path = workspace.cache_dir / "encoder.json"
-    chosen: dict[str, Any] = json.loads(chosen_path.read_text()) if chosen_path.exists() else {}
     name = f"{wanted.model} {wanted.pooling} {wanted.precision} {wanted.max_length}"
-    spec = EncoderSpec(**chosen[name]) if name in chosen else EncoderSpec(wanted.model, wanted.pooling, wanted.precision, wanted.max_length)
-    encoder = open_encoder(spec)
-    if name not in chosen:
-        with write_whole(chosen_path) as aside:
-            aside.write_text(json.dumps({**chosen, name: asdict(encoder.spec)}, indent=1) + "\n")
+    chosen = _choices(workspace).get(name)
+    encoder = open_encoder(
+        EncoderSpec(**chosen) if chosen else EncoderSpec(wanted.model, wanted.pooling, wanted.precision, wanted.max_length)
+    )
+    if not chosen:
+        _keep_choice(workspace, name, asdict(encoder.spec))
     return encoder
+
+
+def _precision(workspace: Workspace) -> str:
+    """Say in which precision is trained here: what a probe chose once is kept, so that the same training gives the same model."""
+    import torch
+
+    from embedder.learner import fast_bf16
+
+    chosen = _choices(workspace).get("training")
+    if not chosen:
+        fast = fast_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = {"precision": "bf16" if fast else "fp32"}
+        _keep_choice(workspace, "training", chosen)
+    return str(chosen["precision"])
+
+
+def _choices(workspace: Workspace) -> dict[str, Any]:
+    """Give what probes of the processor have chosen in this workspace."""
+    path = workspace.cache_dir / "encoder.json"
+    choices: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return choices
+
+
+def _keep_choice(workspace: Workspace, name: str, chosen: Mapping[str, Any]) -> None:
+    with write_whole(workspace.cache_dir / "encoder.json") as aside:
+        aside.write_text(json.dumps({**_choices(workspace), name: chosen}, indent=1) + "\n")
 
 
 class _Space:
@@ -497,7 +534,7 @@ def _fit(
     hashes = {name: splits.write_split(folder / f"{name}.tsv", split) for name, split in held.items()}
     space = _Space(workspace, configuration, progress, trained=False)
     description = {"sources": _sources(tables_dir), "splits": hashes, "counts": made.counts, "tables": tables_dir.name}
-    model = _trained(data, space, configuration, running, description, resume, progress)
+    model = _trained(data, space, workspace, configuration, running, description, resume, progress)
     model.save(folder)
     space.encoder = model.open_encoder()
     return replace(made, data=data), space, _fitted(data, model, space.raw, held["snp_traits"], tables_dir, folder), held["snp_traits"]
@@ -570,6 +607,7 @@ def _no_vectors(dimension: int) -> np.ndarray:
 def _trained(
     data: TrainingData,
     space: _Space,
+    workspace: Workspace,
     configuration: Configuration,
     running: Path,
     description: dict[str, Any],
@@ -579,9 +617,9 @@ def _trained(
     """Train, or place SNPs without training; `running` holds checkpoints until the model is whole, also when the process is killed."""
     import embedder
 
-    settings = _settings(configuration)
     if configuration.train.method == "centroid":
         return embedder.centroid_model(data, space.raw(list(data.texts)), encoder=space.encoder, description=description)
+    settings = _settings(workspace, configuration)
     reads = settings.mode == "frozen" or settings.warm_start
     return embedder.train(
         data,
@@ -596,14 +634,15 @@ def _trained(
     )
 
 
-def _settings(configuration: Configuration) -> TrainingSettings:
-    """Give the preset with what the configuration overrules."""
+def _settings(workspace: Workspace, configuration: Configuration) -> TrainingSettings:
+    """Give the preset with what the configuration overrules, and a precision that is settled."""
     import embedder
 
     wanted = configuration.train
     changes: dict[str, Any] = {"epochs": wanted.epochs, "batch_size": wanted.batch, "max_seconds": wanted.max_seconds, "seed": wanted.seed}
     changes |= {"mode": wanted.mode, "chunk_tokens": wanted.chunk_tokens, "development": wanted.development, "patience": wanted.patience}
-    return replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
+    settings = replace(embedder.PRESETS[wanted.preset], **{name: value for name, value in changes.items() if value is not None})
+    return replace(settings, precision=_precision(workspace)) if settings.precision == "auto" else settings
 
 
 def _bridge_settings(configuration: Configuration) -> BridgeSettings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,11 @@ class VectorCache:
         if key not in self._opened:
             self._opened[key] = _Shards(self._folder / key, dimension)
         return self._opened[key]
+
+    def forget(self, key: str) -> None:
+        """Remove the vectors of an encoder that is gone."""
+        self._opened.pop(key, None)
+        shutil.rmtree(self._folder / key, ignore_errors=True)
 
 
 class _Shards:

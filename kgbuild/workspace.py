@@ -8,6 +8,7 @@ place; what it had half built is cleared by the next one, under the lock.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -149,7 +150,7 @@ class Workspace:
         building = final.with_name(final.name + ".building")
         building.mkdir(parents=True)
         started = time.monotonic()
-        facts = build(building)
+        facts = _with_room(stage.name, building, build)
         if final.exists():  # the same inputs as in an earlier run: its result was not current, so nobody relies on it
             shutil.rmtree(final)
         building.rename(final)
@@ -210,6 +211,23 @@ class Workspace:
         for folder in self.root.glob(f"{stage}-*"):
             if folder != keep and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _with_room(stage: str, folder: Path, build: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Build, and say what to do where there is no room for it on the disk."""
+    try:
+        return build(folder)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WorkspaceError(
+            f"the result of the stage {stage} could not be written: {error}; the one before it is as it was",
+            advice=f"Make room on the disk, then run `{COMMANDS.get(stage, 'kgbuild ' + stage)}` again.",
+        ) from error
 
 
 # stage -> the command that makes it

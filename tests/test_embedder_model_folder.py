@@ -94,6 +94,15 @@ def test_pieces_that_disagree_are_refused(tmp_path: Path, name: str) -> None:
         Model.load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["snps.safetensors", "snps.txt", "residuals.safetensors", "model.json"])
+def test_a_folder_that_was_copied_by_half_is_refused(tmp_path: Path, name: str) -> None:
+    with_residuals().save(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtifactError, match=rf"{name} is (not the file that model\.json was written with|damaged)"):
+        Model.load(tmp_path)
+
+
 def test_a_missing_piece_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="holds no trained model"):
         Model.load(tmp_path)
@@ -127,6 +136,15 @@ def test_a_vocabulary_that_disagrees_with_the_table_is_refused(tmp_path: Path) -
         handle.write("dbsnp:rs9\n")
     rewritten(tmp_path)
     with pytest.raises(ArtifactError, match=r"4 SNPs have vectors of the shape \(3, 64\), expected \(4, 64\)"):
+        Model.load(tmp_path)
+
+
+def test_a_vocabulary_that_names_a_snp_twice_is_refused(tmp_path: Path) -> None:
+    centroid().save(tmp_path)
+    first, _, *others = (tmp_path / "snps.txt").read_text().splitlines()
+    (tmp_path / "snps.txt").write_text("\n".join([first, first, *others]) + "\n")
+    rewritten(tmp_path)
+    with pytest.raises(ArtifactError, match=rf"snps\.txt names {first} more than once"):
         Model.load(tmp_path)
 
 

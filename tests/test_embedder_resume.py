@@ -99,6 +99,19 @@ def test_a_full_disk_is_named_and_the_last_good_checkpoint_stays(tmp_path: Path)
     assert same(trained(tmp_path, resume=True), trained(None))
 
 
+def test_a_full_disk_is_named_where_only_a_line_of_figures_is_written(tmp_path: Path) -> None:
+    trained(tmp_path, settings=replace(SETTINGS, epochs=1))
+    before = (tmp_path / "last.checkpoint").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "metrics.jsonl").stat().st_size + 10, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"metrics\.jsonl could not be written: .*File too large.*; the last checkpoint is whole"):
+            trained(tmp_path, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "last.checkpoint").read_bytes() == before
+
+
 def test_what_cannot_be_resumed_says_why(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is nothing to resume"):
         trained(tmp_path, resume=True)

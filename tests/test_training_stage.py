@@ -16,6 +16,7 @@ import pytest
 from little_training import write_tiny_bert
 
 from embedder import CheckpointError, Encoder, Model
+from kgbuild import configuration as configurations
 from kgbuild import pipeline
 from kgbuild.errors import UsageError
 from kgbuild.workspace import Workspace
@@ -126,3 +127,18 @@ def test_a_language_model_that_was_trained_reads_the_texts_afterwards(workspace:
     cosine = float(space.similarity(["asthma"], space.encode_variants(model.snp_ids[:1]))[0, 0])
     rows = list(csv.DictReader(scored.open(), delimiter="\t"))
     assert float(rows[0]["similarity"]) == pytest.approx(cosine, abs=1e-3)
+    path.write_text(path.read_text().replace('mode = "last-1"', 'mode = "frozen"'))
+    pipeline.train(workspace)
+    assert not (workspace.root / "cache" / model.encoder_key).exists()  # nobody reads with that one any more
+
+
+def test_the_precision_that_was_chosen_once_is_that_of_every_training(workspace: Workspace) -> None:
+    configuration = configurations.load(workspace.configuration_path)
+    chosen = pipeline._settings(workspace, configuration).precision
+    path = workspace.cache_dir / "encoder.json"
+    kept = json.loads(path.read_text())
+    assert kept["training"] == {"precision": chosen}
+    assert chosen in ("fp32", "bf16")
+    other = {"fp32": "bf16", "bf16": "fp32"}[chosen]
+    path.write_text(json.dumps({**kept, "training": {"precision": other}}))
+    assert pipeline._settings(workspace, configuration).precision == other

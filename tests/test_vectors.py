@@ -58,6 +58,15 @@ def test_encoders_of_another_key_do_not_share_vectors(tmp_path: Path) -> None:
     assert (small.asked, large.asked, len(list(tmp_path.iterdir()))) == (["asthma"], ["asthma"], 2)
 
 
+def test_vectors_of_an_encoder_that_is_gone_are_removed(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path)
+    encoder = HashedNgramEncoder()
+    encode_texts(["asthma"], encoder, cache)
+    cache.forget(encoder.key)
+    assert list(tmp_path.iterdir()) == []
+    assert encode_texts(["asthma"], encoder, cache).shape == (1, encoder.dimension)
+
+
 def test_a_killed_write_is_passed_over(tmp_path: Path) -> None:
     encoder = Counting()
     encode_texts(["asthma"], encoder, VectorCache(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -66,6 +67,25 @@ def test_a_build_that_fails_leaves_the_earlier_result(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"):
         workspace.run(stage(version=2), fail)
     assert (workspace.folder("tables") / "rows.txt").read_text() == "one\n"
+
+
+def test_a_full_disk_is_named_and_leaves_the_earlier_result(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.run(stage(), write_one)
+
+    def large(folder: Path) -> dict[str, object]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            (folder / "rows.txt").write_bytes(b"x" * 2000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return {}
+
+    with pytest.raises(WorkspaceError, match=r"the stage tables could not be written: .*File too large.*; the one before it is as it was"):
+        workspace.run(stage(version=2), large)
+    assert (workspace.folder("tables") / "rows.txt").read_text() == "one\n"
+    assert list(tmp_path.glob("*.building")) == []
 
 
 def test_a_killed_run_leaves_the_earlier_result_and_the_next_run_goes_on(tmp_path: Path) -> None:
