@@ -223,14 +223,16 @@ class World:
     ) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """Draw SNPs for each text; those that are known to go with it are drawn again, some times."""
         draw = _drawer(self.seen_snps, self.snp_degree, snp, random, matched=matched)
-        return _redrawn(draw, lambda other: self.known(np.repeat(text, N_NEGATIVES), other.ravel()).reshape(other.shape))
+        other, valid = _redrawn(draw, lambda other: self.known(np.repeat(text, N_NEGATIVES), other.ravel()).reshape(other.shape))
+        return other, valid & (_same_degree(self.snp_degree, snp, other) if matched else True)
 
     def draw_texts(
         self, text: Integers, snp: Integers, random: np.random.Generator, *, matched: bool
     ) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """Draw texts for each SNP likewise."""
         draw = _drawer(np.arange(self.n_seen_texts), self.text_degree, text, random, matched=matched)
-        return _redrawn(draw, lambda other: self.known(other.ravel(), np.repeat(snp, N_NEGATIVES)).reshape(other.shape))
+        other, valid = _redrawn(draw, lambda other: self.known(other.ravel(), np.repeat(snp, N_NEGATIVES)).reshape(other.shape))
+        return other, valid & (_same_degree(self.text_degree, text, other) if matched else True)
 
 
 def _keys_of_links(evidence: Evidence, model: Model, text_group: Integers, snp_locus: Integers, n_loci: int) -> Integers:
@@ -254,10 +256,16 @@ def _drawer(pool: Integers, degree: Integers, anchor: Integers, random: np.rando
     ordered = pool[np.argsort(bins[pool], kind="stable")]
     first = np.searchsorted(bins[ordered], bins[anchor], side="left")
     last = np.searchsorted(bins[ordered], bins[anchor], side="right")
-    # an anchor of a degree that nothing in training has takes the nearest one
+    # an anchor of a degree that nothing in training has (0: only its LD block is there) draws what `_same_degree` throws away
     first = np.minimum(first, len(ordered) - 1)
     size = np.maximum(1, last - first)
     return lambda: ordered[first[:, None] + (random.random((len(anchor), N_NEGATIVES)) * size[:, None]).astype(np.int64)]
+
+
+def _same_degree(degree: Integers, anchor: Integers, other: Integers) -> npt.NDArray[np.bool_]:
+    """Tell which of the drawn, (n, N_NEGATIVES), are in the bin of degrees of their anchor."""
+    bins = _degree_bins(degree)
+    return np.asarray(bins[anchor][:, None] == bins[other])
 
 
 def _degree_bins(degree: Integers) -> Integers:

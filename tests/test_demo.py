@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import demo_bounds
 import pytest
 
 from kgbuild import demo
@@ -40,6 +41,15 @@ def test_the_trained_space_beats_counting_on_held_out_pairs(printed: tuple[Works
     """Bounds far from what was seen (docs/experiments.md): a broken loss falls below, a leak of held-out pairs rises above."""
     figures = json.loads((printed[0].folder("model") / "report.json").read_text())
     assert figures["auc_trait_degree"] < 0.6 < 0.75 < figures["score_auc_trait"] < 0.97
+
+
+@pytest.mark.slow
+def test_no_figure_of_the_demonstration_falls_below_what_was_recorded(printed: tuple[Workspace, str]) -> None:
+    """Where a change is meant to cost something: `python tests/demo_bounds.py WORKSPACE` records the bounds again."""
+    found, bounds = demo_bounds.figures(printed[0]), json.loads(demo_bounds.BOUNDS.read_text())
+    fallen = {name: (found.get(name), bound) for name, bound in bounds.items() if found.get(name, -1.0) < bound["least"]}
+    assert len(bounds) > 15
+    assert fallen == {}
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ def test_what_is_known_reaches_twins_names_ancestors_and_mates(tmp_path: Path, t
 
 def held_out_world(folder: Path, by: str = "locus") -> tuple[World, pd.DataFrame]:
     variants = [variant(n, f"ld:1:{n // 2}", locus_span=1000) for n in range(2, 200)]
-    rows = [association(trait, n) for n in range(2, 200) for trait in ("Gout", "Asthma", "Height", f"Rare {n % 20}")]
+    rows = [association(trait, n) for n in range(2, 140) for trait in ("Gout", "Asthma", "Height", f"Rare {n % 20}")]
+    rows += [association(("Gout", "Asthma")[n % 2], n) for n in range(140, 200)]  # two mates of one trait each
     write(folder, variants=variants, associations=rows)
     split = split_snp_traits(table("associations", rows), table("variants", variants), by=by, share=0.2)
     data = build_pairs(folder, snp_traits=split).data
@@ -85,3 +86,17 @@ def test_by_locus_no_held_out_pair_has_its_trait_at_its_locus_in_training(tmp_pa
     draws = Draws.of(world, split, "test", seed=7)
     assert draws is not None
     assert draws.mate_seen.any() == some
+
+
+def test_matched_negatives_are_of_the_same_degree_or_none(tmp_path: Path) -> None:
+    world, split = held_out_world(tmp_path)
+    draws = Draws.of(world, split, "test", seed=7, matched=True)
+    assert draws is not None
+    sides = ((draws.text_degree, draws.positive[0], draws.other_text[0], draws.valid_text), (draws.snp_degree, draws.positive[1], draws.other_snp[1], draws.valid_snp))  # fmt: skip
+    for degree, own, other, valid in sides:
+        apart = np.abs(degree[other].reshape(valid.shape) - degree[own][:, None])
+        assert valid.any()
+        assert (apart <= 0.1 * degree[own][:, None])[valid].all()
+    of_block_alone = draws.snp_degree[draws.positive[1]] == 0
+    assert of_block_alone.any()
+    assert not draws.valid_snp[of_block_alone].any()
