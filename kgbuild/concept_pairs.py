@@ -176,11 +176,11 @@ class HeldOut:
         return _isin(self.keys(subjects.map(self.numbers), objects.map(self.numbers)), self.pairs)
 
     @staticmethod
-    def keys(left: pd.Series[int], right: pd.Series[int]) -> npt.NDArray[np.int64]:
+    def keys(left: npt.ArrayLike, right: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Give unordered pairs of numbers as one number each."""
         import numpy as np
 
-        first, second = left.to_numpy(dtype=np.int64), right.to_numpy(dtype=np.int64)
+        first, second = np.asarray(left, dtype=np.int64), np.asarray(right, dtype=np.int64)
         return np.asarray(np.minimum(first, second) * (1 << 31) + np.maximum(first, second))
 
 

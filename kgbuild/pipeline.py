@@ -526,7 +526,7 @@ def _fit(
     progress: Progress | None = None,
 ) -> tuple[Pairs, _Space, Scorer, pd.DataFrame]:
     """Train, and write splits, model and what its score needs into a folder; `without` names tasks to leave out."""
-    from kgbuild import splits
+    from kgbuild import relatedness, splits
 
     tables_dir = workspace.folder("tables")
     made, held = _training_data(workspace, configuration)
@@ -537,7 +537,12 @@ def _fit(
     model = _trained(data, space, workspace, configuration, running, description, resume, progress)
     model.save(folder)
     space.encoder = model.open_encoder()
-    return replace(made, data=data), space, _fitted(data, model, space.raw, held["snp_traits"], tables_dir, folder), held["snp_traits"]
+    scorer = _fitted(data, model, space.raw, held["snp_traits"], tables_dir, folder)
+    if "relations" not in without:
+        scorer.relatedness = relatedness.fit_relatedness(tables_dir, held["concepts"], space.raw, model.text_vectors, progress=progress)
+        if scorer.relatedness is not None:
+            scorer.relatedness.save(folder)
+    return replace(made, data=data), space, scorer, held["snp_traits"]
 
 
 def _fitted(data: TrainingData, model: Model, encode: Encode, snp_traits: pd.DataFrame, tables_dir: Path, folder: Path) -> Scorer:
@@ -1012,9 +1017,12 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
 def _scorer(space: _Space, folder: Path) -> Scorer:
     from kgbuild import scoring
     from kgbuild.evidence import Evidence
+    from kgbuild.relatedness import Relatedness
 
     assert space.model is not None
-    return scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+    scorer.relatedness = Relatedness.load(folder)
+    return scorer
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Pairs in, the same pairs with a cosine and a ranking score out.
 
-`similarity` is the cosine in the model's space. `score` is the same for two texts or two SNPs. For a text and a SNP it adds
+`similarity` is the cosine in the model's space. `score` is the same for two SNPs; for two texts see `kgbuild.relatedness`. For a text and a SNP it adds
 what the SNP's neighbours say: with `direct` the highest cosine, in the base encoder's space, between the text and the traits
 that the SNP is linked to in training, and `block` the same over its LD block (not in the MHC, not in blocks over 1 Mb),
 
@@ -28,6 +28,7 @@ from kgbuild import tables
 from kgbuild.draws import Draws, World, interval
 from kgbuild.errors import ModelError
 from kgbuild.evidence import Evidence
+from kgbuild.relatedness import Relatedness, pair_cosines
 from kgbuild.sources.delimited import head, header_of, open_text, resolve_columns
 from kgbuild.vocabulary import normalise_curie, variant_id
 
@@ -88,6 +89,18 @@ class Scorer:
         if self._trait_vectors is None:
             self._trait_vectors = unit_rows(self.encode(list(self.evidence.texts if self.evidence else ())))
         return self._trait_vectors
+
+    relatedness: Relatedness | None = None  # for pairs of texts; without it their score is the similarity
+
+    def text_text(self, texts: list[str], left: Integers, right: Integers) -> tuple[Floats, Floats]:
+        """Give similarity and score of pairs of texts: `left` and `right` are rows of `texts`."""
+        from embedder import unit_rows
+
+        base = unit_rows(self.encode(texts))
+        similarity = pair_cosines(self.model.text_vectors(base, texts), left, right)
+        if self.relatedness is None:
+            return similarity, similarity
+        return similarity, self.relatedness.score(texts, base, similarity, left, right)
 
     def text_snp(self, texts: list[str], text: Integers, snp: Integers) -> tuple[Floats, Floats]:
         """Give similarity and score of pairs: `text` are rows of `texts`, `snp` rows of the model."""
@@ -334,11 +347,13 @@ def _by_kinds(scorer: Scorer, texts: list[str], kinds: npt.NDArray[Any], rows: I
         text = np.where(kinds == "ts", rows[:, 0], rows[:, 1])[mixed]
         snp = np.where(kinds == "ts", rows[:, 1], rows[:, 0])[mixed]
         similarity[mixed], score[mixed] = scorer.text_snp(texts, text, snp)
-    for kind in ("tt", "ss"):
-        here = kinds == kind
-        if here.any():
-            vectors = scorer.model.text_vectors(scorer.encode(texts), texts) if kind == "tt" else scorer.model.snp_vectors
-            similarity[here] = score[here] = _cosines(vectors[:] if kind == "ss" else vectors, rows[here, 0], vectors, rows[here, 1])
+    here = kinds == "tt"
+    if here.any():
+        similarity[here], score[here] = scorer.text_text(texts, rows[here, 0], rows[here, 1])
+    here = kinds == "ss"
+    if here.any():
+        vectors = scorer.model.snp_vectors
+        similarity[here] = score[here] = _cosines(vectors[:], rows[here, 0], vectors, rows[here, 1])
     return similarity, score
 
 

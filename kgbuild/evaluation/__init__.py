@@ -39,6 +39,7 @@ TABLES: Mapping[str, Table] = {
     "odds-ratio": Table("odds_ratios", "Of two SNPs of a trait, does the one with the larger odds ratio come first?"),
     "concept-concept": Table("concepts", "Do held-out disease-gene, pathway-gene and drug pairs stand out against others?"),
     "synonyms": Table("synonyms", "Are names that training did not have, and the words that lay people use, recognised? (--lay FILE)"),
+    "concept-parts": Table("concept_parts", "What is each part of the score of two texts worth?", unasked=False),
     "mapping": Table("mapping_report", "Are links right, and do their probabilities mean what they say?"),
     "map": Table("map_figure", "How do diseases, their genes and their SNPs lie to each other? (--area asthma --area gout)", unasked=False),
     "pairs": Table("own_pairs", "Do the pairs of your own FILE stand out? (kgbuild evaluate pairs FILE --anchor left)", unasked=False),

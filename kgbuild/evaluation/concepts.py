@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from kgbuild.concept_pairs import concept_pairs
+from kgbuild.concept_pairs import TABLES, concept_pairs
 from kgbuild.draws import interval
 from kgbuild.errors import WorkspaceError
 from kgbuild.evaluation.evaluated import Evaluated
 from kgbuild.evaluation.section import Section
+from kgbuild.relatedness import pair_cosines
 from kgbuild.splits import read_split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PairScores", "World", "evaluate", "evaluate_pairs"]
+    from kgbuild.evaluation.systems import System
+    from kgbuild.scoring import Scorer
+
+__all__ = ["MOST_PAIRS", "PairScores", "World", "evaluate", "evaluate_pairs", "worlds"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,6 +31,7 @@ Integers = npt.NDArray[np.int64]
 PairScores = Callable[[list[str], Integers, Integers], Mapping[str, npt.NDArray[Any]]]  # texts, left rows, right rows -> scores by name
 
 N_NEGATIVES = 20  # of each pair in each draw
+DEGREE = "degree alone"
 MOST_PAIRS = 2_000  # of one table; its interval is narrow enough
 MOST_RANKED = 100  # pairs that are ranked among all candidates
 NEAR = 0.02  # share of the candidates, on either side in the order of degree, among which a matched negative is drawn
@@ -44,47 +49,77 @@ def evaluate(evaluated: Evaluated) -> Section:
         WorkspaceError: There is no model, or it was saved without a split of concept pairs.
     """
     scorer, _ = evaluated.model()
-    hashes = scorer.model.description.get("splits", {})
-    if evaluated.model_dir is None or "concepts" not in hashes:
-        raise WorkspaceError("the model was trained without keeping pairs of concepts", advice="Train again: kgbuild train")
-    split = read_split(evaluated.model_dir / "concepts.tsv", hashes["concepts"])
-
     options = evaluated.options
-    known = concept_pairs(evaluated.tables_dir)
     rows: list[dict[str, Any]] = []
-    for table in dict.fromkeys(known["table"]):
-        world = World.of(known, split, table)
-        held = split[(split["table"] == table) & (split["part"] == options.part)]
-        rows += evaluate_pairs(
-            table,
-            world,
-            held,
-            _own_scores(evaluated, world.texts),
-            draws=options.draws,
-            resamples=options.resamples,
-            seed=options.seed,
-            most_pairs=min(options.most_pairs, MOST_PAIRS),
-        )
+    tables = list(worlds(evaluated))
+    for table, world, held in tables:
+        rows += _rows(evaluated, table, world, held, _own_scores(scorer, evaluated, world.texts))
+    for name, system, why_not in evaluated.systems() if options.systems else ():
+        if system is None:
+            rows.append({"what": "all", "ranked_by": name, "reason": why_not})
+            continue
+        for table, world, held in tables:
+            rows += _rows(evaluated, table, world, held, _system_scores(system, table), beside=True)
     notes = [
         "Negatives are names that training linked to anything in the same table, never to the one that stays. Intervals resample it.",
         f"Ranks: of at most {MOST_RANKED} pairs, among all names of the table, known ones left out.",
     ]
+    if options.part == "development":
+        notes.append("The score knows the development part: its weights were fitted on it, and it is among what is known of the texts.")
     return Section("Concept-concept pairs", _COLUMNS, rows, ("what", "ranked_by", "anchor"), notes)
 
 
-def _own_scores(evaluated: Evaluated, texts: list[str]) -> PairScores:
-    """Give what scores pairs of these texts with the workspace's model."""
-    vectors = evaluated.embed(texts)
+def _rows(
+    evaluated: Evaluated, table: str, world: World, held: pd.DataFrame, scores: PairScores, *, beside: bool = False
+) -> list[dict[str, Any]]:
+    """Give the rows of one table; what stands beside the model needs no second row of the degree."""
+    o = evaluated.options
+    found = evaluate_pairs(
+        table, world, held, scores, draws=o.draws, resamples=o.resamples, seed=o.seed, most_pairs=min(o.most_pairs, MOST_PAIRS)
+    )
+    return [row for row in found if not beside or row["ranked_by"] != DEGREE]
 
-    def scores(_: list[str], left: Integers, right: Integers) -> dict[str, npt.NDArray[Any]]:
-        return {"similarity": np.concatenate([np.einsum("ij,ij->i", vectors[x], vectors[y]) for x, y in _pieces(left, right)])}
+
+def _system_scores(system: System, table: str) -> PairScores:
+    """Give what scores pairs with another system; a pair that it cannot place comes last."""
+    predicate = None
+    if table in TABLES:
+        predicate = TABLES[table].predicate if TABLES[table].turned else f"inverse of {TABLES[table].predicate}"
+
+    def scores(texts: list[str], left: Integers, right: Integers) -> dict[str, npt.NDArray[Any]]:
+        found = np.asarray(system.text_text(texts, left, right, predicate), dtype=float)
+        return {system.name: np.where(np.isnan(found), -np.inf, found)}
 
     return scores
 
 
-def _pieces(left: Integers, right: Integers, *, size: int = 65_536) -> Iterator[tuple[Integers, Integers]]:
-    for start in range(0, max(1, len(left)), size):
-        yield left[start : start + size], right[start : start + size]
+def worlds(evaluated: Evaluated) -> Iterator[tuple[str, World, pd.DataFrame]]:
+    """Give each table of concept pairs with what is known in it, and what is held out of it.
+
+    Raises:
+        WorkspaceError: There is no model, or it was saved without a split of concept pairs.
+    """
+    scorer, _ = evaluated.model()
+    hashes = scorer.model.description.get("splits", {})
+    if evaluated.model_dir is None or "concepts" not in hashes:
+        raise WorkspaceError("the model was trained without keeping pairs of concepts", advice="Train again: kgbuild train")
+    split = read_split(evaluated.model_dir / "concepts.tsv", hashes["concepts"])
+    known = concept_pairs(evaluated.tables_dir)
+    for table in dict.fromkeys(known["table"]):
+        yield table, World.of(known, split, table), split[(split["table"] == table) & (split["part"] == evaluated.options.part)]
+
+
+def _own_scores(scorer: Scorer, evaluated: Evaluated, texts: list[str]) -> PairScores:
+    """Give what scores pairs of these texts with the workspace's model: similarity and score."""
+    base, vectors = evaluated.encode(texts), evaluated.embed(texts)
+
+    def scores(_: list[str], left: Integers, right: Integers) -> dict[str, npt.NDArray[Any]]:
+        similarity = pair_cosines(vectors, left, right)
+        if scorer.relatedness is None:
+            return {"similarity": similarity}
+        return {"similarity": similarity, "score": scorer.relatedness.score(texts, base, similarity, left, right)}
+
+    return scores
 
 
 @dataclass(frozen=True)
@@ -130,9 +165,8 @@ class World:
         """
         pool, away = (self.right, right) if anchor == "left" else (self.left, left)
         pool = pool[np.lexsort((random.random(len(pool)), self.degree[pool]))]
-        middle = np.searchsorted(self.degree[pool], self.degree[away]) + 0.5 * (
-            np.searchsorted(self.degree[pool], self.degree[away], side="right") - np.searchsorted(self.degree[pool], self.degree[away])
-        )
+        first, last = (np.searchsorted(self.degree[pool], self.degree[away], side=side) for side in ("left", "right"))
+        middle = (first + last) / 2
         reach = max(1, int(NEAR * len(pool)))
 
         def drawn() -> Integers:
@@ -165,6 +199,7 @@ def evaluate_pairs(
     resamples: int = 500,
     seed: int = 20261121,
     most_pairs: int = 10_000,
+    ranks: bool = True,
 ) -> list[dict[str, Any]]:
     """Give one row for each score and anchor, and one for the degree alone.
 
@@ -177,6 +212,7 @@ def evaluate_pairs(
         resamples: Of the concepts that stay, for the interval.
         seed: Of everything drawn.
         most_pairs: Beyond them a sample is evaluated.
+        ranks: Whether some pairs are ranked among all candidates too.
     """
     if len(held) > most_pairs:
         held = held.sample(most_pairs, random_state=seed)
@@ -187,20 +223,20 @@ def evaluate_pairs(
         return [{"what": table, "ranked_by": "score", "anchor": "left", "n": len(held), "reason": "no pair of it is held out"}]
 
     def degrees(_: list[str], left: Integers, right: Integers) -> dict[str, npt.NDArray[Any]]:
-        return {"degree alone": world.degree[left] + world.degree[right]}  # of the anchor it is constant
+        return {DEGREE: world.degree[left] + world.degree[right]}  # of the anchor it is constant
 
     out: list[dict[str, Any]] = []
     for anchor in ("left", "right"):
         base = {"what": table, "anchor": table.split("-")[anchor == "right"], "n": len(held)}
-        for ranked_by, figures in _figures(world, left, right, anchor, scores, draws, resamples, seed):
+        for ranked_by, figures in _figures(world, left, right, anchor, scores, draws, resamples, seed, ranks):
             out.append({**base, "ranked_by": ranked_by, **figures})
-        for ranked_by, figures in _figures(world, left, right, anchor, degrees, draws, resamples, seed):
+        for ranked_by, figures in _figures(world, left, right, anchor, degrees, draws, resamples, seed, False):
             out.append({**base, "ranked_by": ranked_by, "auc": figures["auc"], "matched": figures["matched"]})
     return out
 
 
 def _figures(
-    world: World, left: Integers, right: Integers, anchor: str, scores: PairScores, draws: int, resamples: int, seed: int
+    world: World, left: Integers, right: Integers, anchor: str, scores: PairScores, draws: int, resamples: int, seed: int, ranked: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     own = scores(world.texts, left, right)
     shares: dict[tuple[str, bool], list[Floats]] = {}
@@ -211,7 +247,7 @@ def _figures(
             found = scores(world.texts, *_beside(left, right, other, anchor))
             for name, values in found.items():
                 shares.setdefault((name, matched), []).append(_below(own[name], values.reshape(other.shape), valid))
-    ranks = _ranks(world, left, right, anchor, scores, np.random.default_rng(seed))
+    ranks = _ranks(world, left, right, anchor, scores, np.random.default_rng(seed)) if ranked else {}
     stays = world.concept[left if anchor == "left" else right]
     for name in own:
         each = np.stack(shares[name, False])
@@ -224,8 +260,8 @@ def _figures(
                 "interval": (low, high),
                 "spread": float(np.nanmean(each, axis=1).std()),
                 "matched": float(np.nanmean(np.stack(shares[name, True]))),
-                "mrr": float(np.mean(1 / ranks[name])),
-                "recall_at_10": float(np.mean(ranks[name] <= 10)),
+                "mrr": float(np.mean(1 / ranks[name])) if ranked else None,
+                "recall_at_10": float(np.mean(ranks[name] <= 10)) if ranked else None,
             },
         )
 

@@ -288,8 +288,7 @@ class ModelSystem:
         self.name, self._scorer, self._which = name, scorer, 0 if by_similarity else 1
 
     def text_text(self, texts: Sequence[str], left: Integers, right: Integers, predicate: str | None = None) -> Floats:  # noqa: ARG002 - one space for all
-        vectors = self._scorer.model.text_vectors(self._scorer.encode(list(texts)), list(texts))
-        return cosines(vectors, left, vectors, right)
+        return self._scorer.text_text(list(texts), left, right)[self._which]
 
     def text_snp(self, texts: Sequence[str], text: Integers, snps: Sequence[str], snp: Integers) -> Floats:
         rows = rows_of(self._scorer.model.snp_rows, snps)[snp]
@@ -341,6 +340,7 @@ def _of_workspace(name: str, what: str, part: TrainingPart, progress: Progress |
 def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, progress: Progress | None) -> System:
     from embedder import Model
     from kgbuild.evidence import Evidence
+    from kgbuild.relatedness import Relatedness
     from kgbuild.scoring import Ranking, Scorer
 
     model = Model.load(folder)
@@ -358,6 +358,7 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
 
         return BridgeSystem(name, Bridge.load(folder / "bridge"), own, part.node_types)
     scorer = Scorer(model, lambda texts: own.embed(texts), evidence=Evidence.load(folder), ranking=Ranking.load(folder))
+    scorer.relatedness = Relatedness.load(folder)
     return ModelSystem(name, scorer, by_similarity=by_similarity)
 
 
