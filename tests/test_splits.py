@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from little_tables import association, concept, table, variant, write
 
+from kgbuild import pipeline
 from kgbuild.errors import ModelError, UsageError
 from kgbuild.pairs import build_pairs
 from kgbuild.splits import loci_of, read_split, split_mappings, split_snp_traits, trait_groups, write_split
+from kgbuild.workspace import Workspace
 
 
 def many_associations(n_loci: int = 60) -> tuple[list[dict], list[dict]]:  # type: ignore[type-arg]
@@ -271,3 +274,15 @@ def test_a_split_is_read_back_and_a_changed_one_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "\n")
     with pytest.raises(ModelError, match=rf"snp_traits\.tsv has the hash .*, expected {digest}"):
         read_split(path, digest)
+
+
+def test_a_workspace_is_trained_and_evaluated_on_the_split_that_it_is_told(finished: Workspace, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    shutil.copytree(finished.root, root, ignore=shutil.ignore_patterns("database-*", "graph-*", "model-*", "links-*"))
+    text = (root / "kgbuild.toml").read_text()
+    (root / "kgbuild.toml").write_text(text.replace('method = "centroid"', 'method = "centroid"\nsplit = "time"\nsince = "2018-01-01"'))
+    figures = pipeline.train(Workspace.open(root))[-1].record.facts["figures"]
+    split = pd.read_csv(Workspace.open(root).folder("model") / "snp_traits.tsv", sep="\t")
+    assert set(split["by"]) == {"time"}
+    assert {"test", "development", "repeated"} == set(split["part"])
+    assert figures["held_out_pairs"] == (split["part"] == "test").sum() > figures["scored_pairs"] > 50
