@@ -15,6 +15,7 @@ from kgbuild.evaluation.evaluated import Options
 from kgbuild.evaluation.synonyms import NamePairs, _Texts, read_lay_language
 from kgbuild.pairs import build_pairs
 from kgbuild.synonyms import split_synonyms
+from kgbuild.synonymy import Synonymy
 from kgbuild.vocabulary import normalise_name
 from kgbuild.workspace import Workspace
 
@@ -86,3 +87,17 @@ def test_the_table_holds_the_model_beside_its_encoder_and_characters_alone(finis
     assert list(rows) == [(what, ranker) for what in ("held-out synonyms of efo", "lay language: cometa.tsv") for ranker in rankers]
     assert rows["held-out synonyms of efo", "similarity"]["auc"] > 0.7
     assert rows["lay language: cometa.tsv", "similarity"]["n"] == 3
+
+
+def test_names_are_compared_by_all_names_of_both_and_as_abbreviations(tmp_path: Path) -> None:
+    rows = [{"concept_id": "EFO:1", "name": name, "role": "synonym"} for name in ("hay fever", "pollinosis")]
+    write(tmp_path, concepts=[concept("EFO:1", "seasonal allergic rhinitis"), concept("EFO:2", "gout")], names=rows)
+    place = lambda texts: unit_rows(HashedNgramEncoder().encode(texts))  # noqa: E731 - it is what is given
+    texts = ["seasonal allergic rhinitis", "hay fevers", "SAR", "gout", "GT"]
+    pairs = np.array([(0, 1), (1, 0), (0, 2), (0, 3), (0, 4)]).T
+    near, turned, short, other, no_short = Synonymy(tmp_path, place).score(texts, *pairs)
+    vectors = place(["seasonal allergic rhinitis", "hay fevers", "hay fever"])
+    assert near == turned == pytest.approx((vectors[2] @ vectors[1] + vectors[0] @ vectors[1]) / 2, abs=1e-6)
+    assert (near > other, short - other > 0.4, no_short < 0.2) == (True, True, True)
+    (unknown,) = Synonymy(tmp_path, place, hidden={"hay fever"}).score(texts, *pairs[:, :1])
+    assert unknown < near
