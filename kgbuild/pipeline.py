@@ -1010,18 +1010,22 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
             "the model is a bridge: it places no SNPs, and finds the tails of a relation instead of scoring pairs",
             advice=f'Train with method = "generel" to score pairs; {folder / "README.md"} shows how a bridge is asked.',
         )
-    counts = scoring.score_pairs(pairs, out, _scorer(space, folder), tables_dir=workspace.folder("tables"), progress=progress)
+    counts = scoring.score_pairs(pairs, out, _scorer(workspace, space), tables_dir=workspace.folder("tables"), progress=progress)
     return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
 
 
-def _scorer(space: _Space, folder: Path) -> Scorer:
+def _scorer(workspace: Workspace, space: _Space) -> Scorer:
+    """Give the model with all that its score was saved with, and the names of the tables."""
     from kgbuild import scoring
     from kgbuild.evidence import Evidence
     from kgbuild.relatedness import Relatedness
+    from kgbuild.synonymy import Synonymy
 
     assert space.model is not None
+    folder = workspace.folder("model")
     scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
+    scorer.synonymy = Synonymy.of(space.model, space.raw, workspace.folder("tables"), folder)
     return scorer
 
 
@@ -1083,7 +1087,7 @@ def _evaluated(workspace: Workspace, configuration: Configuration, options: Opti
     model_dir = workspace.folder("model") if space.model is not None else None
     scorer = split = None
     if space.model is not None and model_dir is not None and space.model.method != "biobridge":
-        scorer = _scorer(space, model_dir)
+        scorer = _scorer(workspace, space)
         split = splits.read_split(model_dir / "snp_traits.tsv", space.model.description["splits"]["snp_traits"])
     evaluated = Evaluated(
         tables_dir=workspace.folder("tables"),

@@ -1,6 +1,7 @@
 """Pairs in, the same pairs with a cosine and a ranking score out.
 
-`similarity` is the cosine in the model's space. `score` is the same for two SNPs; for two texts see `kgbuild.relatedness`. For a text and a SNP it adds
+`similarity` is the cosine in the model's space. `score` is the same for two SNPs; for two texts see `kgbuild.relatedness` (a concept and a gene or drug) and
+`kgbuild.synonymy` (any other two). For a text and a SNP it adds
 what the SNP's neighbours say: with `direct` the highest cosine, in the base encoder's space, between the text and the traits
 that the SNP is linked to in training, and `block` the same over its LD block (not in the MHC, not in blocks over 1 Mb),
 
@@ -30,6 +31,7 @@ from kgbuild.errors import ModelError
 from kgbuild.evidence import Evidence
 from kgbuild.relatedness import Relatedness, pair_cosines
 from kgbuild.sources.delimited import head, header_of, open_text, resolve_columns
+from kgbuild.synonymy import Synonymy
 from kgbuild.vocabulary import normalise_curie, variant_id
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ class Scorer:
             self._trait_vectors = unit_rows(self.encode(list(self.evidence.texts if self.evidence else ())))
         return self._trait_vectors
 
-    relatedness: Relatedness | None = None  # for pairs of texts; without it their score is the similarity
+    relatedness: Relatedness | None = None  # for pairs of a concept and a gene or drug
+    synonymy: Synonymy | None = None  # for any other two texts; without it their score is the similarity
 
     def text_text(self, texts: list[str], left: Integers, right: Integers) -> tuple[Floats, Floats]:
         """Give similarity and score of pairs of texts: `left` and `right` are rows of `texts`."""
@@ -98,9 +101,11 @@ class Scorer:
 
         base = unit_rows(self.encode(texts))
         similarity = pair_cosines(self.model.text_vectors(base, texts), left, right)
+        named = similarity if self.synonymy is None else self.synonymy.score(texts, left, right)
         if self.relatedness is None:
-            return similarity, similarity
-        return similarity, self.relatedness.score(texts, base, similarity, left, right)
+            return similarity, named
+        related = self.relatedness.score(texts, base, similarity, left, right)
+        return similarity, np.where(related == similarity, named, related)  # what it does not know keeps its similarity, to the bit
 
     def text_snp(self, texts: list[str], text: Integers, snp: Integers) -> tuple[Floats, Floats]:
         """Give similarity and score of pairs: `text` are rows of `texts`, `snp` rows of the model."""

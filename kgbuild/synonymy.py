@@ -14,12 +14,17 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from kgbuild import tables
+from kgbuild.splits import read_split
 from kgbuild.vocabulary import normalise_name
+
+if TYPE_CHECKING:
+    from embedder import Model
 
 __all__ = ["ABBREVIATION_WEIGHT", "Synonymy", "abbreviation", "short_form"]
 
@@ -45,6 +50,23 @@ class Synonymy:
 
     def __init__(self, tables_dir: Path, place: Callable[[list[str]], Floats], *, hidden: Collection[str] = ()) -> None:
         self._tables_dir, self._place, self._hidden = tables_dir, place, frozenset(hidden)
+
+    @classmethod
+    def of(cls, model: Model, encode: Callable[[list[str]], Floats], tables_dir: Path, model_dir: Path) -> Synonymy:
+        """Compare in a model's space; names that were kept from its training stay unknown here too.
+
+        Args:
+            model: What places texts.
+            encode: Gives the base encoder's vectors of texts.
+            tables_dir: Where names and concepts lie.
+            model_dir: Where the model's split of synonyms lies, if it has one.
+
+        Raises:
+            ModelError: The split is not the file that the model was trained with.
+        """
+        split = model.description.get("splits", {}).get("synonyms")
+        held = read_split(model_dir / "synonyms.tsv", split)["name"] if split else ()
+        return cls(tables_dir, lambda texts: model.text_vectors(encode(texts), texts), hidden=set(map(normalise_name, held)))
 
     def score(self, texts: Sequence[str], left: Integers, right: Integers) -> Floats:
         """Score pairs: `left` and `right` are rows of `texts`."""

@@ -342,6 +342,7 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
     from kgbuild.evidence import Evidence
     from kgbuild.relatedness import Relatedness
     from kgbuild.scoring import Ranking, Scorer
+    from kgbuild.synonymy import Synonymy
 
     model = Model.load(folder)
     own = TextSystem(name, model.open_encoder(), part, progress)
@@ -359,6 +360,7 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
         return BridgeSystem(name, Bridge.load(folder / "bridge"), own, part.node_types)
     scorer = Scorer(model, lambda texts: own.embed(texts), evidence=Evidence.load(folder), ranking=Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
+    scorer.synonymy = Synonymy.of(model, own.embed, part.tables_dir, folder)
     return ModelSystem(name, scorer, by_similarity=by_similarity)
 
 
