@@ -189,12 +189,13 @@ class Relatedness:
     # ------------------------------------------------------------ what a text stands for
 
     def find(self, texts: Sequence[str], base: Floats) -> _Found:
-        """Find texts among genes (as they are written, else in capitals) and concepts (by the normal form of any name)."""
+        """Find texts among genes (as they are written; with a digit, in small letters too: `rest` is a word) and concepts (by any name)."""
         s = self.surroundings
         concept = np.array([s.aliases.get(normalise_name(text), -1) for text in texts], dtype=np.int64)
         gene = np.array([s.gene_rows.get(text.strip(), -1) for text in texts], dtype=np.int64)
         for row in np.flatnonzero((gene < 0) & (concept < 0)).tolist():
-            gene[row] = s.gene_rows.get(texts[row].strip().upper(), -1)
+            if any(letter.isdigit() for letter in texts[row]):
+                gene[row] = s.gene_rows.get(texts[row].strip().upper(), -1)
         group = np.where(concept >= 0, s.groups[concept] if len(s.groups) else -1, -1)
         unknown = np.flatnonzero((concept < 0) & (gene < 0))
         if len(s.groups):
@@ -225,8 +226,9 @@ class Relatedness:
             head, tail = kind.split("-")
             heads = beside_drug if tail == "drug" else plain
             forward, backward = ((heads[one] == head) & (plain[other] == tail) for one, other in ((left, right), (right, left)))
-            some_known = ~(unknown[left] & unknown[right])
-            places = np.flatnonzero((forward | backward) & some_known)
+            # two names of one concept are synonyms, though one is a gene's symbol too (PAH)
+            meant = ~(unknown[left] & unknown[right]) & ((found.concept[left] != found.concept[right]) | (found.concept[left] < 0))
+            places = np.flatnonzero((forward | backward) & meant)
             if len(places):
                 turned = backward[places]
                 yield _Pairs(kind, places, np.where(turned, right[places], left[places]), np.where(turned, left[places], right[places]))

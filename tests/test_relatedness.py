@@ -154,3 +154,16 @@ def test_a_graph_of_a_few_edges_or_none_leaves_the_cosine(tmp_path: Path) -> Non
             again = Relatedness.load(folder)
             assert again is not None
             assert scored(again, ("gout", "XDH"), ("a process", "XDH"), ("gout", "unheard of")) == [0.25] * 3
+
+
+def test_an_acronym_that_is_a_gene_too_is_a_synonym_beside_its_concept(tmp_path: Path) -> None:
+    concepts = [concept("MONDO:1", "pulmonary hypertension"), concept("MONDO:2", "gout")]
+    names = [{"concept_id": "MONDO:1", "name": "PAH", "role": "synonym"}]
+    relations = edges(*((f"NCBIGene:{gene}", "GENE_ASSOCIATED_WITH", f"MONDO:{n}") for gene in (1, 2) for n in (1, 2)))
+    genes = [{"id": "NCBIGene:1", "symbol": "PAH"}, {"id": "NCBIGene:2", "symbol": "IL6"}]
+    related = Relatedness(Surroundings.of(write(tmp_path, concepts=concepts, names=names, genes=genes, relations=relations), encode), {})
+    texts = ["pulmonary hypertension", "PAH", "gout", "il6", "pah"]
+    found = related.find(texts, encode(texts))
+    assert (found.gene >= 0).tolist() == [False, True, False, True, False]
+    left, right = np.array([0, 2, 2, 2]), np.array([1, 1, 3, 4])
+    assert [pairs.places.tolist() for pairs in related.sort(found, left, right)] == [[1, 2]]
