@@ -88,7 +88,8 @@ def _differs(workspace: Workspace, code: str, term: str, said: str, *rest: str) 
     near = all(abs(float(told) - number) <= 0.05 for told, number in zip(numbers, found, strict=True))
     if link.says.startswith(said) and near and words in explanation.text():
         return ""
-    return f"{code} -> {term}: {link.says} {found}\n{explanation.text()}"
+    row = " | ".join([code, term, ", ".join(link.says.split(", ")[:2]), *(f"{number:.2f}" for number in found)])
+    return f"the page differs; now it is: {row}\n{explanation.text()}"
 
 
 @pytest.mark.slow
