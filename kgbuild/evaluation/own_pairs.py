@@ -77,12 +77,13 @@ class _Sides:
             if chosen.any():
                 text, snp = place[chosen].T if kind == "text-snp" else place[chosen][:, ::-1].T
                 similarity[chosen], score[chosen] = scorer.text_snp(texts, text, snp)
-        for kind in ("text-text", "snp-snp"):
-            chosen = kinds == kind
-            if chosen.any():
-                vectors = evaluated.embed(texts) if kind == "text-text" else scorer.model.snp_vectors
-                one, other = (vectors[rows].astype(np.float32) for rows in place[chosen].T)
-                similarity[chosen] = score[chosen] = np.einsum("ij,ij->i", one, other)
+        chosen = kinds == "text-text"
+        if chosen.any():
+            similarity[chosen], score[chosen] = scorer.text_text(texts, *place[chosen].T)
+        chosen = kinds == "snp-snp"
+        if chosen.any():
+            one, other = (scorer.model.snp_vectors[rows].astype(np.float32) for rows in place[chosen].T)
+            similarity[chosen] = score[chosen] = np.einsum("ij,ij->i", one, other)
         return cls(kinds, reasons, similarity, score)
 
     def account(self, pairs: PairFile) -> str:
@@ -135,15 +136,7 @@ def _drawn_beside_the_file(pairs: PairFile, sides: _Sides, scorer: Scorer, evalu
         world = concepts.World.of(frame, frame[:0], "left-right")
         resolve = Resolver(scorer.model, evaluated.tables_dir)
         what = [resolve(name)[1] for name in world.texts]
-        vectors = (
-            evaluated.embed([str(text) for text in what])
-            if kind == "text-text"
-            else scorer.model.snp_vectors[np.array(what)].astype(np.float32)
-        )
-
-        def scores(_: list[str], left: Array, right: Array, vectors: Array = vectors) -> dict[str, Array]:
-            return {"similarity": np.einsum("ij,ij->i", vectors[left], vectors[right])}
-
+        scores = _scores_of(kind, what, scorer)
         made = concepts.evaluate_pairs(
             "left-right",
             world,
@@ -157,6 +150,20 @@ def _drawn_beside_the_file(pairs: PairFile, sides: _Sides, scorer: Scorer, evalu
         yield from (
             {**row, "against": "those of the file"} | {"what": pairs.path.name} for row in made if row["anchor"] in _anchors(options.anchor)
         )
+
+
+def _scores_of(kind: str, what: list[Any], scorer: Scorer) -> concepts.PairScores:
+    """Give what scores pairs of two texts, or of two SNPs (rows of the model)."""
+
+    def of_texts(_: list[str], left: Array, right: Array) -> dict[str, Array]:
+        similarity, score = scorer.text_text([str(text) for text in what], left, right)
+        return {"similarity": similarity, "score": score}
+
+    def of_snps(_: list[str], left: Array, right: Array) -> dict[str, Array]:
+        vectors = scorer.model.snp_vectors[np.array(what, dtype=np.int64)].astype(np.float32)
+        return {"similarity": np.einsum("ij,ij->i", vectors[left], vectors[right])}
+
+    return of_texts if kind == "text-text" else of_snps
 
 
 def _by_label(pairs: PairFile, sides: _Sides, _: Scorer, evaluated: Evaluated) -> Iterator[dict[str, Any]]:
