@@ -478,6 +478,11 @@ def map_(
 def score(
     pairs: Annotated[Path, typer.Argument(help="TSV with columns left and right: a text, an id or an rs id in each.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="TSV to write: the same rows with similarity, score and reason.")],
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="A part that does not count: similarity, neighbours, degree or held-out; repeatable."),
+    ] = None,
+    parts: Annotated[bool, typer.Option("--parts", help="Also write what each part adds to the score.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Score pairs of texts, ids and SNPs with the trained model.
@@ -485,12 +490,12 @@ def score(
     `similarity` is the raw cosine, `score` the documented ranking score. What the model does not know gets empty cells and a
     reason.
 
-    Example: kgbuild score pairs.tsv --out scored.tsv
+    Example: kgbuild score pairs.tsv --out scored.tsv --without degree
     """
     from kgbuild import pipeline
 
     with reporter() as progress:
-        summary = pipeline.score(_open(workspace), pairs, out, progress=progress)
+        summary = pipeline.score(_open(workspace), pairs, out, without=without or (), parts=parts, progress=progress)
     _say(summary)
 
 

@@ -1,13 +1,13 @@
-"""Training data in, what they link to each SNP out: lists of texts, by SNP and by LD block."""
+"""Training data in, what they link to each SNP out: lists of texts, by SNP, by LD block and by region, and a vector of each text."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,88 +17,199 @@ from kgbuild.errors import ModelError
 if TYPE_CHECKING:
     from embedder import TrainingData
 
-__all__ = ["Evidence"]
+__all__ = ["DIMENSION", "LEVELS", "Evidence", "Lists", "lists_by_level"]
 
+Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
+
+DIMENSION = 96  # of association vectors; 64 and 128 were no better
+TASKS = ("gwas", "biobank")
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The texts of some units, one list after the other.
+
+    Args:
+        units: (SNPs,) unit of each SNP; -1 for none.
+        members: (links,) numbers of texts, by unit.
+        starts: (units + 1,) where each unit's begin.
+    """
+
+    units: Integers
+    members: Integers
+    starts: Integers
+
+    @property
+    def counts(self) -> Integers:
+        """Number of texts of each SNP's unit; 0 where it has none."""
+        sizes = np.append(np.diff(self.starts), 0)
+        return np.asarray(sizes[self.units])
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Which texts training linked to each SNP: lists by SNP and by LD block, one after the other.
+    """Which texts are linked to each SNP, to its LD block, and to its region with the two beside it.
 
     Args:
         texts: The texts that are linked to any SNP.
         snps: Ids.
-        snp_texts: (links,) numbers of texts, by SNP.
-        snp_starts: (SNPs + 1,) where each SNP's begin.
-        blocks: (SNPs,) block of each SNP; -1 for none that says something.
-        block_texts: (links,) numbers of texts, by block.
-        block_starts: (blocks + 1,).
+        by: Lists of `snp`, `block` (only blocks that say something about an unseen SNP) and `region`.
+        association_vectors: (texts, d) unit rows: texts whose SNPs lie in the same loci are close, whatever their wording.
     """
 
     texts: Sequence[str]
     snps: Sequence[str]
-    snp_texts: Integers
-    snp_starts: Integers
-    blocks: Integers
-    block_texts: Integers
-    block_starts: Integers
+    by: Mapping[str, Lists]
+    association_vectors: Floats
 
     @classmethod
-    def of(cls, data: TrainingData, tasks: Sequence[str] = ("gwas", "biobank")) -> Evidence:
-        """Gather the links of trait tasks."""
-        chosen = [task for task in data.tasks if task.name in tasks]
-        left = np.concatenate([np.empty(0, np.int64), *(task.left for task in chosen)])
-        snps = np.concatenate([np.empty(0, np.int64), *(task.right for task in chosen)])
-        numbers, texts = np.unique(left, return_inverse=True)
-        inside = data.snp_blocks[snps] >= 0
-        snp_texts, snp_starts = _lists(snps, texts, len(data.snps))
-        block_texts, block_starts = _lists(data.snp_blocks[snps][inside], texts[inside], data.n_blocks)
-        return cls([data.texts[n] for n in numbers], data.snps, snp_texts, snp_starts, data.snp_blocks, block_texts, block_starts)
+    def of(
+        cls,
+        data: TrainingData,
+        *,
+        regions: Mapping[str, tuple[str, int]] | None = None,
+        more: Sequence[tuple[str, str]] = (),
+        tasks: Sequence[str] = TASKS,
+    ) -> Evidence:
+        """Gather the links of trait tasks.
+
+        Args:
+            data: What a model was trained on; its SNPs come first, in this order.
+            regions: Region of each SNP that has one, as `regions_of` gives them.
+            more: Links that were kept from training, (text, SNP); a SNP that training lacks comes last.
+            tasks: Whose links count.
+        """
+        texts, snps, left, right = _links(data, more, tasks)
+        block = np.concatenate([data.snp_blocks, np.full(len(snps) - len(data.snps), -1)])
+        by = lists_by_level(snps, block, regions or {}, right, left)
+        region = by["region"].units
+        locus = np.where(block >= 0, block, np.where(region >= 0, -2 - region, block.max(initial=-1) + 1 + np.arange(len(snps))))
+        return cls(texts, snps, by, _association_vectors(len(texts), left, locus[right]))
 
     @cached_property
     def snp_rows(self) -> dict[str, int]:
         return {snp: row for row, snp in enumerate(self.snps)}
 
     @property
+    def snp_texts(self) -> Integers:
+        """Numbers of texts, SNP by SNP: `snp_degrees` says how many each has."""
+        return self.by["snp"].members
+
+    @property
     def snp_degrees(self) -> Integers:
         """Number of texts of each SNP."""
-        return np.diff(self.snp_starts)
+        return self.by["snp"].counts
 
     @property
     def text_degrees(self) -> Integers:
         """Number of SNPs of each text."""
-        return np.bincount(self.snp_texts, minlength=len(self.texts))
+        return np.bincount(self.by["snp"].members, minlength=len(self.texts))
 
-    def save(self, folder: Path) -> None:
-        """Write evidence.npz and evidence.json."""
-        arrays = {name: getattr(self, name) for name in _EVIDENCE_ARRAYS}
-        np.savez(folder / "evidence.npz", **{name: array.astype(np.int32) for name, array in arrays.items()})
+    def save(self, folder: Path, name: str = "evidence") -> None:
+        """Write evidence.npz and evidence.json, or files of another name."""
+        arrays: dict[str, npt.NDArray[Any]] = {"association_vectors": self.association_vectors.astype(np.float16)}
+        for level, lists in self.by.items():
+            arrays |= {f"{level}.{part}": getattr(lists, part).astype(np.int32) for part in _PARTS}
+        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
         document = {"texts": list(self.texts), "snps": list(self.snps)}
-        (folder / "evidence.json").write_text(json.dumps(document, ensure_ascii=False, indent=0), encoding="utf-8")
+        (folder / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, indent=0), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Evidence | None:
+    def load(cls, folder: Path, name: str = "evidence") -> Evidence | None:
         """Read them back; None where the model was saved without.
 
         Raises:
-            ModelError: The two do not fit each other.
+            ModelError: The two do not fit each other, or an earlier version wrote them.
         """
-        if not (folder / "evidence.json").exists():
+        if not (folder / f"{name}.json").exists():
             return None
-        document = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
-        with np.load(folder / "evidence.npz") as archive:
-            arrays = {name: archive[name].astype(np.int64) for name in _EVIDENCE_ARRAYS}
-        if len(arrays["blocks"]) != len(document["snps"]) or arrays["snp_texts"].max(initial=-1) >= len(document["texts"]):
-            raise ModelError(f"{folder}: evidence.npz and evidence.json do not fit each other", advice="Train again: kgbuild train")
-        return cls(texts=document["texts"], snps=document["snps"], **arrays)
+        document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        texts, snps = document["texts"], document["snps"]
+        with np.load(folder / f"{name}.npz") as archive:
+            arrays = dict(archive)
+        try:
+            by = {level: Lists(*(arrays[f"{level}.{part}"].astype(np.int64) for part in _PARTS)) for level in LEVELS}
+            vectors = arrays["association_vectors"].astype(np.float32)
+        except KeyError:
+            raise ModelError(f"{folder / name}.npz is of an earlier version", advice=_AGAIN) from None
+        if len(vectors) != len(texts) or any(len(lists.units) != len(snps) for lists in by.values()):
+            raise ModelError(f"{folder}: {name}.npz and {name}.json do not fit each other", advice=_AGAIN)
+        return cls(texts, snps, by, vectors)
 
 
-_EVIDENCE_ARRAYS = ("snp_texts", "snp_starts", "blocks", "block_texts", "block_starts")
+LEVELS = ("snp", "block", "region")
+_PARTS = ("units", "members", "starts")
+_AGAIN = "Train again: kgbuild train"
+
+
+def lists_by_level(
+    snps: Sequence[str], block: Integers, regions: Mapping[str, tuple[str, int]], snp: Integers, member: Integers
+) -> dict[str, Lists]:
+    """Gather what is linked to SNPs by SNP, by LD block, and by region with the two beside it.
+
+    Args:
+        snps: Ids.
+        block: (SNPs,) LD block; -1 for none.
+        regions: Region of each SNP that has one.
+        snp: (links,) row of the SNP.
+        member: (links,) number of what is linked to it.
+    """
+    region, beside = _regions(snps, regions)
+    reached = beside[region[snp]].T.reshape(-1)  # the region of each link and the two beside it
+    return {
+        "snp": Lists(np.arange(len(snps)), *_lists(snp, member, len(snps))),
+        "block": Lists(block, *_lists(block[snp], member, int(block.max(initial=-1)) + 1)),
+        "region": Lists(region, *_lists(reached, np.tile(member, 3), len(beside) - 1)),
+    }
+
+
+def _links(data: TrainingData, more: Sequence[tuple[str, str]], tasks: Sequence[str]) -> tuple[list[str], list[str], Integers, Integers]:
+    """Give texts, SNPs and the two sides of each link as numbers of these."""
+    chosen = [task for task in data.tasks if task.name in tasks]
+    numbers, left = np.unique(np.concatenate([np.empty(0, np.int64), *(task.left for task in chosen)]), return_inverse=True)
+    right = np.concatenate([np.empty(0, np.int64), *(task.right for task in chosen)])
+    texts = {data.texts[number]: row for row, number in enumerate(numbers)}
+    snps = {snp: row for row, snp in enumerate(data.snps)}
+    also = np.array([(texts.setdefault(text, len(texts)), snps.setdefault(snp, len(snps))) for text, snp in more], dtype=np.int64)
+    also = also.reshape(-1, 2)
+    return list(texts), list(snps), np.concatenate([left, also[:, 0]]), np.concatenate([right, also[:, 1]])
+
+
+def _regions(snps: Sequence[str], regions: Mapping[str, tuple[str, int]]) -> tuple[Integers, Integers]:
+    """Give each SNP's region as a number, and each region with the two beside it; the last row is for -1, nothing."""
+    numbers: dict[tuple[str, int], int] = {}
+    of = np.array([-1 if snp not in regions else numbers.setdefault(regions[snp], len(numbers)) for snp in snps], dtype=np.int64)
+    beside = [(number, numbers.get((place, at - 1), -1), numbers.get((place, at + 1), -1)) for (place, at), number in numbers.items()]
+    return of, np.array([*beside, (-1, -1, -1)], dtype=np.int64)
+
+
+def _association_vectors(n_texts: int, text: Integers, locus: Integers) -> Floats:
+    """Give (texts, d) unit rows whose cosines say how alike two texts' loci are.
+
+    A truncated singular value decomposition of the text x locus matrix, each cell divided by the roots of its row's and its
+    column's sum: a locus of hundreds of texts says little about any of them. A locus of one text says nothing and stays out.
+    """
+    from scipy.sparse import csr_matrix, diags
+    from scipy.sparse.linalg import svds
+
+    _, column = np.unique(locus, return_inverse=True)
+    links = csr_matrix((np.ones(len(text), dtype=np.float32), (text, column)), shape=(n_texts, int(column.max(initial=-1)) + 1))
+    links.data[:] = 1
+    of_text, of_locus = np.asarray(links.sum(axis=1)).ravel(), np.asarray(links.sum(axis=0)).ravel()
+    shared = np.flatnonzero(of_locus > 1)
+    scaled = diags(1 / np.sqrt(of_text + 3)) @ links[:, shared] @ diags(1 / np.sqrt(of_locus[shared] + 1))
+    rank = min(DIMENSION, min(scaled.shape) - 1)
+    if rank < 1:
+        return np.zeros((n_texts, 1), dtype=np.float32)
+    left, values, _ = svds(scaled.astype(np.float32), k=rank, random_state=0)
+    vectors = left * values
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
 def _lists(owners: Integers, members: Integers, n_owners: int) -> tuple[Integers, Integers]:
-    """Sort (owner, member) pairs into one list of distinct members per owner, and give where each begins."""
+    """Sort (owner, member) pairs into one list of distinct members per owner, and give where each begins; owners below 0 have none."""
     width = int(members.max(initial=0)) + 1
-    owner, member = np.divmod(np.unique(owners * width + members), width)
+    owner, member = np.divmod(np.unique(owners[owners >= 0] * width + members[owners >= 0]), width)
     return member, np.searchsorted(owner, np.arange(n_owners + 1))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "PairOptions", "Pairs", "build_pairs", "correlation", "effect_weights"]
 
-VERSION = 5  # of what this module, splits and the trainer make of the same tables
+VERSION = 6  # of what this module, splits and the trainer make of the same tables
 
 MAX_WEIGHT = 2.0
 MIN_WEIGHT = 0.05  # a weight must be positive; an odds ratio of 1 says next to nothing

@@ -479,13 +479,12 @@ def _check_encoder(model: Model, encoder: TextEncoder) -> None:
 
 def _training_data(workspace: Workspace, configuration: Configuration) -> tuple[Pairs, dict[str, pd.DataFrame]]:
     """Split off what is kept for evaluation, and build the pairs of the rest."""
-    from kgbuild import concept_pairs, pairs, splits, synonyms, tables
+    from kgbuild import concept_pairs, pairs, ranking, splits, synonyms, tables
 
     tables_dir, wanted = workspace.folder("tables"), configuration.train
+    snp_traits = splits.split_workspace(tables_dir, by=wanted.split, share=wanted.held_out, since=wanted.since, left_out=wanted.left_out)
     held = {
-        "snp_traits": splits.split_workspace(
-            tables_dir, by=wanted.split, share=wanted.held_out, since=wanted.since, left_out=wanted.left_out
-        ),
+        "snp_traits": ranking.with_single_pairs(snp_traits, tables_dir),
         "mappings": splits.split_mappings(tables.read(tables_dir, "mappings")),
         "concepts": concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=wanted.held_out_concepts),
         "synonyms": synonyms.split_synonyms(tables_dir, share=wanted.held_out_synonyms),
@@ -546,15 +545,21 @@ def _fit(
 
 
 def _fitted(data: TrainingData, model: Model, encode: Encode, snp_traits: pd.DataFrame, tables_dir: Path, folder: Path) -> Scorer:
-    """Write what the score needs; give the scorer."""
-    from kgbuild import scoring
+    """Write what the score needs; give the scorer that knows of training alone, as it has to be evaluated."""
+    from kgbuild import ranking, scoring
     from kgbuild.evidence import Evidence
+    from kgbuild.regions import regions_of
 
-    evidence = Evidence.of(data)
+    regions = regions_of(tables_dir)
+    evidence = Evidence.of(data, regions=regions)
     evidence.save(folder)
-    ranking = scoring.fit_ranking(scoring.Scorer(model, encode, evidence=evidence), snp_traits, tables_dir)
-    ranking.save(folder)
-    return scoring.Scorer(model, encode, evidence=evidence, ranking=ranking)
+    kept = list(zip(snp_traits["object_name"], snp_traits["variant_id"], strict=True))
+    Evidence.of(data, regions=regions, more=kept).save(folder, ALL_EVIDENCE)
+    scorer = scoring.Scorer(model, encode, evidence=evidence)
+    assert scorer.signals is not None
+    scorer.ranking = ranking.fit_ranking(scorer.signals, scorer.world(tables_dir), snp_traits)
+    scorer.ranking.save(folder)
+    return scorer
 
 
 def _build_bridge(workspace: Workspace, configuration: Configuration, folder: Path, progress: Progress | None) -> dict[str, Any]:
@@ -993,13 +998,22 @@ def _read_calibration(links_dir: Path) -> Calibration | None:
     return Calibration.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | None = None) -> str:
+def score(
+    workspace: Workspace, pairs: Path, out: Path, *, without: Sequence[str] = (), parts: bool = False, progress: Progress | None = None
+) -> str:
     """Score a file of pairs with the trained model; give a line that says how many were scored.
 
+    Args:
+        without: Parts of the score that do not count: of `kgbuild.signals.PARTS`, and `held-out`, the links that were kept from
+            training so that it can be evaluated.
+        parts: Whether what each part adds is written too.
+
     Raises:
+        UsageError: There is no such part.
         WorkspaceError: No model has been trained.
     """
     from kgbuild import scoring
+    from kgbuild.signals import PARTS
 
     space = _Space(workspace, configurations.load(workspace.configuration_path), progress, trained=True)
     folder = workspace.folder("model")
@@ -1010,20 +1024,32 @@ def score(workspace: Workspace, pairs: Path, out: Path, *, progress: Progress | 
             "the model is a bridge: it places no SNPs, and finds the tails of a relation instead of scoring pairs",
             advice=f'Train with method = "generel" to score pairs; {folder / "README.md"} shows how a bridge is asked.',
         )
-    counts = scoring.score_pairs(pairs, out, _scorer(workspace, space), tables_dir=workspace.folder("tables"), progress=progress)
+    if unknown := set(without) - {*PARTS, HELD_OUT}:
+        raise UsageError(f"the score has no part {sorted(unknown)[0]!r}", advice=f"Its parts are {', '.join((*PARTS, HELD_OUT))}.")
+    scorer = _scorer(workspace, space, EVIDENCE if HELD_OUT in without else ALL_EVIDENCE)
+    scorer.parts = tuple(part for part in PARTS if part not in without)
+    if not scorer.parts:
+        raise UsageError("no part of the score is left", advice="Leave out one `--without`.")
+    counts = scoring.score_pairs(pairs, out, scorer, tables_dir=workspace.folder("tables"), parts=parts, progress=progress)
     return f"{out}: " + ", ".join(f"{n:,} {what.replace('_', ' ')}" for what, n in counts.items())
 
 
-def _scorer(workspace: Workspace, space: _Space) -> Scorer:
+EVIDENCE = "evidence"
+ALL_EVIDENCE = "all_evidence"  # with what was kept from training: for scores, never for an evaluation
+HELD_OUT = "held-out"
+
+
+def _scorer(workspace: Workspace, space: _Space, evidence: str = EVIDENCE) -> Scorer:
     """Give the model with all that its score was saved with, and the names of the tables."""
     from kgbuild import scoring
     from kgbuild.evidence import Evidence
+    from kgbuild.ranking import Ranking
     from kgbuild.relatedness import Relatedness
     from kgbuild.synonymy import Synonymy
 
     assert space.model is not None
     folder = workspace.folder("model")
-    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder), ranking=scoring.Ranking.load(folder))
+    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder, evidence), ranking=Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
     scorer.synonymy = Synonymy.of(space.model, space.raw, workspace.folder("tables"), folder)
     return scorer

@@ -92,8 +92,8 @@ def test_a_killed_run_keeps_the_earlier_result(workspace: Workspace) -> None:
     before = workspace.folder("model")
     workspace.configuration_path.write_text(workspace.configuration_path.read_text().replace("[train]\n", "[train]\nheld_out = 0.2\n"))
     script = (
-        "import os, signal, sys; from pathlib import Path; from kgbuild import pipeline, scoring; from kgbuild.workspace import Workspace\n"
-        "scoring.fit_ranking = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import os, signal, sys; from pathlib import Path; from kgbuild import pipeline, ranking; from kgbuild.workspace import Workspace\n"
+        "ranking.fit_ranking = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         "pipeline.train(Workspace.open(Path(sys.argv[1])))"
     )
     done = subprocess.run([sys.executable, "-c", script, str(workspace.root)], capture_output=True)

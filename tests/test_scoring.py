@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from little_tables import association, concept, table, variant, write
 
@@ -16,9 +19,11 @@ from kgbuild import tables
 from kgbuild.draws import World, _degree_bins, interval
 from kgbuild.errors import ModelError, SourceError
 from kgbuild.evaluation.snp_traits import evaluate_snp_traits
-from kgbuild.evidence import Evidence
+from kgbuild.evidence import Evidence, Lists
 from kgbuild.pairs import build_pairs
-from kgbuild.scoring import Ranking, Scorer, _best_cosines, fit_ranking, score_pairs
+from kgbuild.ranking import Ranking, fit_ranking, with_single_pairs
+from kgbuild.scoring import Scorer, score_pairs
+from kgbuild.signals import FEATURES, PARTS, SHARPNESS, Signals, _kin
 from kgbuild.splits import split_snp_traits
 
 ENCODER = HashedNgramEncoder(128)
@@ -91,9 +96,36 @@ def test_evidence_lists_texts_by_variant_and_by_block_and_is_read_as_written(tmp
     read = Evidence.load(tmp_path)
     assert read is not None
     assert (list(read.texts), list(read.snps)) == (["Asthma", "Gout"], ["dbsnp:rs1", "dbsnp:rs2", "dbsnp:rs3", "dbsnp:rs4"])
-    assert (read.snp_texts.tolist(), read.snp_starts.tolist()) == ([0, 0, 1], [0, 1, 2, 3, 3])
-    assert (read.block_texts.tolist(), read.block_starts.tolist(), read.blocks.tolist()) == ([0], [0, 1], [0, 0, -1, 0])
+    lists = {level: [found.units.tolist(), found.members.tolist(), found.starts.tolist()] for level, found in read.by.items()}
+    assert lists == {
+        "snp": [[0, 1, 2, 3], [0, 0, 1], [0, 1, 2, 3, 3]],
+        "block": [[0, 0, -1, 0], [0], [0, 1]],
+        "region": [[-1] * 4, [], [0]],
+    }
     assert (read.snp_degrees.tolist(), read.text_degrees.tolist()) == ([1, 1, 1, 0], [2, 1])
+
+
+def test_a_region_reaches_into_the_two_beside_it() -> None:
+    task = Task("gwas", np.array([0, 1, 2, 0]), np.array([0, 1, 2, 3]), np.ones(4, dtype=np.float32), right_kind="snp")
+    data = TrainingData(["a", "b", "c"], ["rs1", "rs2", "rs3", "rs4"], np.full(4, -1), [task])
+    regions = {"rs1": ("1", 7), "rs2": ("1", 8), "rs3": ("2", 8), "rs5": ("1", 9)}
+    by_region = Evidence.of(data, regions=regions, more=[("c", "rs5")]).by["region"]
+    assert by_region.units.tolist() == [0, 1, 2, -1, 3]
+    assert [by_region.members[a:b].tolist() for a, b in pairwise(by_region.starts)] == [[0, 1], [0, 1, 2], [2], [1, 2]]
+
+
+def test_what_was_kept_from_training_comes_after_what_was_not(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    evidence = Evidence.of(build_pairs(tmp_path).data, more=[("Gout", "dbsnp:rs1"), ("Acne", "dbsnp:rs9")])
+    assert (list(evidence.texts), list(evidence.snps)) == (["Asthma", "Gout", "Acne"], [*scorer.model.snp_ids, "dbsnp:rs9"])
+    assert evidence.snp_degrees.tolist() == [2, 1, 1, 0, 1]
+
+
+def test_texts_of_the_same_loci_are_close_whatever_their_wording(tmp_path: Path) -> None:
+    rows = [association(text, locus) for locus in range(1, 9) for text in (("A", "B") if locus % 2 else ("C", "D"))]
+    write(tmp_path, variants=[variant(locus) for locus in range(1, 9)], associations=rows)
+    vectors = Evidence.of(build_pairs(tmp_path).data).association_vectors
+    np.testing.assert_allclose(vectors @ vectors.T, np.kron(np.eye(2), np.ones((2, 2))), atol=1e-5)
 
 
 def test_evidence_that_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -105,31 +137,69 @@ def test_evidence_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         Evidence.load(tmp_path)
 
 
+def some_weights(**of: float) -> Ranking:
+    weights = [0.5, *(of.get(name.replace(": ", "_").replace(" ", "_"), 0.0) for name in FEATURES)]
+    return Ranking({"degree+neighbours+similarity": weights, "similarity": [0.25, 2.0, *[0.0] * (len(FEATURES) - 1)]}, 0.02, 99)
+
+
 def test_no_evidence_is_none_and_no_ranking_is_the_cosine(tmp_path: Path) -> None:
     assert Evidence.load(tmp_path) is None
-    assert Ranking.load(tmp_path) == Ranking(0.0, 0.0)
-    Ranking(0.5, 1.0, 0.1, 0.02, 99).save(tmp_path)
-    assert Ranking.load(tmp_path) == Ranking(0.5, 1.0, 0.1, 0.02, 99)
+    assert Ranking.load(tmp_path) == Ranking()
+    some_weights(similarity=1.5).save(tmp_path)
+    assert Ranking.load(tmp_path) == some_weights(similarity=1.5)
 
 
-def test_the_score_adds_what_neighbours_say(tmp_path: Path) -> None:
+def test_a_ranking_of_an_earlier_version_asks_for_another_training(tmp_path: Path) -> None:
+    (tmp_path / "ranking.json").write_text('{"direct_weight": 0.0}')
+    with pytest.raises(ModelError, match="earlier version"):
+        Ranking.load(tmp_path)
+
+
+def test_the_score_is_a_weighted_sum_of_features_and_its_parts_add_up(tmp_path: Path) -> None:
     scorer = small(tmp_path)
-    scorer.ranking = Ranking(direct_weight=0.5, block_weight=0.25, floor=0.1)
+    scorer.ranking = some_weights(similarity=1.0, snp_best_cosine=2.0, block_best_cosine=4.0, text_SNPs=1.0, snp_texts=8.0)
     pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = (np.zeros(3, dtype=np.int64), np.array([0, 2, 3]))
     similarity, score = scorer.text_snp(["Asthma"], *pairs)
-    gout = float(np.prod([1.0]) * (unit_rows(ENCODER.encode(["Asthma"])) @ unit_rows(ENCODER.encode(["Gout"])).T)[0, 0])
-    added = [0.5 * 0.9 + 0.25 * 0.9, 0.5 * (gout - 0.1), 0.25 * 0.9]
-    np.testing.assert_allclose(score - similarity, added, atol=1e-5)
+    gout = float((unit_rows(ENCODER.encode(["Asthma"])) @ unit_rows(ENCODER.encode(["Gout"])).T)[0, 0])
+    added = scorer.contributions(["Asthma"], *pairs)
+    np.testing.assert_allclose(added["similarity"], similarity)
+    np.testing.assert_allclose(added["neighbours"], [2 + 4, 2 * gout, 4], atol=1e-5)
+    np.testing.assert_allclose(added["degree"], np.log([3, 3, 3]) + 8 * np.log([2, 2, 1]), atol=1e-5)
+    np.testing.assert_allclose(score, 0.5 + sum(added.values()), atol=1e-5)
 
 
-def test_best_cosines_equal_a_slow_version_in_every_portion() -> None:
+def test_a_part_that_is_switched_off_leaves_weights_of_their_own(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    scorer.ranking, scorer.parts = some_weights(similarity=1.0, snp_best_cosine=2.0), ("similarity",)
+    similarity, score = scorer.text_snp(["Asthma"], np.zeros(2, dtype=np.int64), np.array([0, 2]))
+    np.testing.assert_allclose(score, 0.25 + 2 * similarity, atol=1e-6)
+    (tmp_path / "pairs.tsv").write_text("left\tright\nAsthma\trs1\nAsthma\tGout\n\tGout\n")
+    score_pairs(tmp_path / "pairs.tsv", tmp_path / "out.tsv", scorer, parts=True)
+    rows = [line.split("\t")[2:] for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert rows[0] == ["similarity", "score", "reason", "part_similarity"]
+    assert [row[3] for row in rows[1:]] == [f"{2 * similarity[0]:.6f}", "", ""]
+
+
+def test_a_new_text_takes_association_and_degree_of_the_known_text_that_is_nearest(tmp_path: Path) -> None:
+    evidence = small(tmp_path).evidence
+    assert evidence is not None
+    signals = Signals(small(tmp_path).model, ENCODER.encode, evidence)
+    rows = signals(["Asthma", "asthma"], np.array([0, 1]), np.array([0, 0]))
+    np.testing.assert_allclose(rows[1], rows[0], atol=2e-3)
+
+
+def test_kin_equal_a_slow_version_in_every_portion() -> None:
     random = np.random.default_rng(0)
-    base, traits = unit_rows(random.normal(size=(700, 6))), unit_rows(random.normal(size=(30, 6)))
-    lists = [random.integers(0, 30, random.integers(0, 5)) for _ in range(20)]
-    members, starts = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
-    text, owner = random.integers(0, 700, 3000), random.integers(-1, 20, 3000)
-    slow = [max((float(base[t] @ traits[m]) for m in lists[o]), default=0.3) if o >= 0 else 0.3 for t, o in zip(text, owner, strict=True)]
-    np.testing.assert_allclose(_best_cosines(base, traits, text, owner, members, starts, 0.3), slow, atol=1e-6)
+    asked, known = unit_rows(random.normal(size=(700, 6))), unit_rows(random.normal(size=(30, 6)))
+    levels, slow = [], []
+    text = random.integers(0, 700, 3000)
+    for _ in range(2):
+        lists = [random.integers(0, 30, random.integers(0, 5)) for _ in range(20)]
+        owner = random.integers(-1, 20, 3000)
+        levels.append((owner, Lists(owner, np.concatenate(lists), np.cumsum([0, *map(len, lists)]))))
+        cosines = [asked[t] @ known[lists[o]].T if o >= 0 else np.empty(0) for t, o in zip(text, owner, strict=True)]
+        slow += [[max(c, default=0.0) for c in cosines], [np.log1p(np.exp(SHARPNESS * (c - 1)).sum()) for c in cosines]]
+    np.testing.assert_allclose(_kin(((asked, known),), text, levels), np.array(slow).T, atol=1e-5)
 
 
 FAMILIES = ("asthma wheeze", "kidney stones", "heart failure", "skin melanoma", "bone density", "eye colour")
@@ -162,19 +232,47 @@ def test_held_out_pairs_stand_out_where_traits_are_worded_alike_and_degree_says_
     assert evaluate_snp_traits(scorer, split, folder) == figures
 
 
-def test_neighbours_are_left_out_where_they_do_not_help(tmp_path: Path) -> None:
+def fitted(scorer: Scorer, split: pd.DataFrame, folder: Path) -> Ranking:
+    assert scorer.signals is not None
+    return fit_ranking(scorer.signals, scorer.world(folder), split)
+
+
+def test_the_score_is_the_cosine_where_more_does_not_help(tmp_path: Path) -> None:
     scorer, folder = world(tmp_path)
     split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
-    ranking = fit_ranking(scorer, split, folder)
-    assert (ranking.direct_weight, ranking.block_weight) == (0.0, 0.0)
+    ranking = fitted(scorer, split, folder)
+    assert ranking.weights == {}
     assert ranking.n_pairs > 50
+
+
+def test_neighbours_count_where_the_cosine_says_nothing(tmp_path: Path) -> None:
+    scorer, folder = world(tmp_path)
+    split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
+    vectors = np.array(scorer.model.snp_vectors)
+    np.random.default_rng(0).shuffle(vectors)
+    scorer = Scorer(replace(scorer.model, snp_vectors=vectors), ENCODER.encode, evidence=scorer.evidence)
+    ranking = fitted(scorer, split, folder)
+    assert len(ranking.weights) == 2 ** len(PARTS) - 1
+    assert ranking.gain > 0.2
+    assert fitted(scorer, split, folder) == ranking
+
+
+def test_single_pairs_are_held_out_beside_the_loci_and_none_twice(tmp_path: Path) -> None:
+    _, folder = world(tmp_path)
+    associations, variants = tables.read(folder, "associations"), tables.read(folder, "variants")
+    split = split_snp_traits(associations, variants, share=0.2, development=0.2)
+    more = with_single_pairs(split, folder)
+    new = more[len(split) :]
+    assert more[: len(split)].equals(split)
+    assert set(new["part"]) == {"development by pair"}
+    assert not more.duplicated(["object_id", "variant_id"]).any()
 
 
 def test_without_a_held_out_pair_that_has_a_vector_nothing_is_claimed(tmp_path: Path) -> None:
     scorer = small(tmp_path)
     split = split_snp_traits(tables.read(tmp_path, "associations"), tables.read(tmp_path, "variants"), share=0.0, development=0.0)
     assert evaluate_snp_traits(scorer, split, tmp_path) == {"held_out_pairs": 0, "scored_pairs": 0}
-    assert fit_ranking(scorer, split, tmp_path).n_pairs == 0
+    assert fitted(scorer, split, tmp_path).n_pairs == 0
 
 
 def test_a_negative_is_never_known_nor_a_mate_nor_a_relative(tmp_path: Path) -> None:
@@ -218,7 +316,7 @@ def test_evidence_of_no_pairs_is_empty() -> None:
         ["a"], ["dbsnp:rs1"], np.array([-1]), [Task("synonyms", np.array([0]), np.array([0]), np.ones(1, dtype=np.float32))]
     )
     evidence = Evidence.of(data)
-    assert (list(evidence.texts), evidence.snp_starts.tolist()) == ([], [0, 0])
+    assert (list(evidence.texts), evidence.by["snp"].starts.tolist(), evidence.association_vectors.shape) == ([], [0, 0], (0, 1))
 
 
 def test_from_tables_to_scores_no_torch_is_loaded(tmp_path: Path) -> None:
@@ -229,7 +327,7 @@ import sys, pathlib
 from embedder import EncoderSpec, centroid_model, open_encoder
 from kgbuild import pairs, scoring, splits, tables, vectors
 from kgbuild.evaluation.snp_traits import evaluate_snp_traits
-from kgbuild.evidence import Evidence
+from kgbuild.evidence import Evidence, Lists
 folder = pathlib.Path({str(tmp_path)!r})
 split = splits.split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"))
 data = pairs.build_pairs(folder, snp_traits=split, mappings=splits.split_mappings(tables.read(folder, "mappings"))).data

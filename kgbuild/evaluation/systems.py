@@ -340,8 +340,9 @@ def _of_workspace(name: str, what: str, part: TrainingPart, progress: Progress |
 def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, progress: Progress | None) -> System:
     from embedder import Model
     from kgbuild.evidence import Evidence
+    from kgbuild.ranking import Ranking
     from kgbuild.relatedness import Relatedness
-    from kgbuild.scoring import Ranking, Scorer
+    from kgbuild.scoring import Scorer
     from kgbuild.synonymy import Synonymy
 
     model = Model.load(folder)
