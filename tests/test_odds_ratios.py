@@ -53,7 +53,9 @@ def test_held_out_pairs_are_joined_with_their_ratios_and_drawn(tmp_path: Path) -
     split = split_snp_traits(table("associations", rows), table("variants", variants), share=0.3)
     data, encoder = build_pairs(tmp_path, snp_traits=split).data, HashedNgramEncoder(64)
     scorer = Scorer(centroid_model(data, encoder.encode(data.texts), encoder=encoder), encoder.encode, evidence=Evidence.of(data))
-    section = evaluate(Evaluated(tmp_path, None, None, scorer, encoder.encode, "hashed", split, options=Options(resamples=50)))
+    section = evaluate(
+        Evaluated(tmp_path, tmp_path / "cache", None, None, scorer, encoder.encode, "hashed", split, options=Options(resamples=50))
+    )
     counts = [row["n"] for row in section.rows if row["ranked_by"] == "similarity"]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > 50
