@@ -50,12 +50,12 @@ class Draws:
     def of(
         cls, world: World, split: pd.DataFrame, part: str, *, most_pairs: int = 10_000, seed: int, matched: bool = False, draw: int = 0
     ) -> Draws | None:
-        """Draw them; None when no held-out pair has a vector. Another `draw` has the same pairs and other negatives."""
+        """Draw them; None when no held-out pair has a vector, or training saw no trait. Another `draw` has the same pairs and other negatives."""
         held = split[split["part"] == part]
         held = held[[variant in world.snp_rows for variant in held["variant_id"].tolist()]]
         held = held.drop_duplicates(["object_name", "variant_id"])
         n_with_vector = len(held)
-        if not n_with_vector:
+        if not n_with_vector or not world.n_seen_texts:
             return None
         if len(held) > most_pairs:
             held = held.sample(most_pairs, random_state=seed)
