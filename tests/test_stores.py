@@ -93,6 +93,19 @@ with EmbeddedStore.create(Path({str(tmp_path / "store")!r})) as store:
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["kgbuild", "log"]
 
 
+def test_a_factorisation_finds_room_on_the_stack_beside_the_engine(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+import numpy as np
+from scipy.linalg import lu
+from kgbuild.stores.embedded import engine
+engine(Path())
+lu(np.random.default_rng(0).standard_normal((3000, 400)).astype(np.float32), permute_l=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # with Java's own size of a stack this ended by a segmentation fault
+
+
 def test_a_folder_that_holds_something_is_not_loaded_into(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(StoreError, match="is not empty"):

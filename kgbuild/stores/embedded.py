@@ -51,6 +51,9 @@ _SQL_TYPES = {
 
 
 _HEAP = "2g"  # enough for queries, and to load a million edges
+# Java puts its guard pages at its own default, 1 MB, into the stack of a thread that Python started; a factorisation by OpenBLAS
+# takes more there, and the process would end without a word
+_STACK = "-Xss8m"
 
 
 class EmbeddedStore:
@@ -216,7 +219,7 @@ def _start_java(heap: str) -> None:
         logging = Path(folder) / "logging.properties"
         logging.write_text(_LOGGING, encoding="utf-8")
         with _quiet_stderr(Path(folder) / "stderr"):
-            start_jvm(heap_size=heap, jvm_args=[f"-Djava.util.logging.config.file={logging}"])
+            start_jvm(heap_size=heap, jvm_args=[_STACK, f"-Djava.util.logging.config.file={logging}"])
             import jpype
 
             # read the configuration now, while it is there; otherwise the engine does so at its first message
