@@ -480,7 +480,7 @@ def score(
     out: Annotated[Path, typer.Option("--out", "-o", help="TSV to write: the same rows with similarity, score and reason.")],
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", help="A part that does not count: similarity, neighbours, degree or held-out; repeatable."),
+        typer.Option("--without", help="A part that does not count: similarity, neighbours, degree, effect or held-out; repeatable."),
     ] = None,
     parts: Annotated[bool, typer.Option("--parts", help="Also write what each part adds to the score.")] = False,
     workspace: WorkspaceOption = None,

@@ -131,12 +131,13 @@ class World:
 
     texts: Sequence[str]  # that a trait task names
     snp_rows: Mapping[str, int]  # of the model
+    nearby_rows: Mapping[str, int]  # of SNPs that it does not place, after its own
     snp_degree: Integers
     text_degree: Integers
     seen_snps: Integers  # rows of the model that a trait task names
     n_seen_texts: int
     text_group: Integers  # of each text
-    snp_locus: Integers  # of each row of the model
+    snp_locus: Integers  # of each row
     n_loci: int
     taken: Integers  # sorted group * n_loci + locus, kin of known groups included
     in_training: Integers  # the same of what training linked, without kin
@@ -162,7 +163,9 @@ class World:
         by_label: dict[str, str] = {label: id_ for id_, label in labels.items()}
         group_of = {name: groups[object_id] for name, object_id in names.items()}
         locus_numbers: dict[str, int] = {}
-        snp_locus = np.array([locus_numbers.setdefault(loci.get(snp) or snp, len(locus_numbers)) for snp in model.snp_ids], dtype=np.int64)
+        nearby = evidence.beyond(model.snp_rows)
+        snp_ids = [*model.snp_ids, *nearby]
+        snp_locus = np.array([locus_numbers.setdefault(loci.get(snp) or snp, len(locus_numbers)) for snp in snp_ids], dtype=np.int64)
         group_numbers: dict[str, int] = {}
         group_of = {label: canonical(id_) for label, id_ in by_label.items()} | group_of
         text_groups = [group_of.get(text, f"name:{text}") for text in evidence.texts]
@@ -178,14 +181,15 @@ class World:
         taken = _with_kin(units, kin)
         known = evidence.snp_rows
         degrees = evidence.snp_degrees
-        snp_degree = np.array([degrees[known[snp]] if snp in known else 0 for snp in model.snp_ids], dtype=np.int64)
+        snp_degree = np.array([degrees[known[snp]] if snp in known else 0 for snp in snp_ids], dtype=np.int64)
         keys = np.unique(taken[:, 0] * len(locus_numbers) + taken[:, 1])
         return cls(
             evidence.texts,
             model.snp_rows,
+            {snp: len(model.snp_ids) + number for number, snp in enumerate(nearby)},
             snp_degree,
             evidence.text_degrees,
-            np.flatnonzero(snp_degree > 0),
+            np.flatnonzero(snp_degree[: len(model.snp_ids)] > 0),
             len(evidence.texts),
             text_group,
             snp_locus,

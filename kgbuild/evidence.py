@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,11 +76,13 @@ class Evidence:
 
         Args:
             data: What a model was trained on; its SNPs come first, in this order.
-            regions: Region of each SNP that has one, as `regions_of` gives them.
-            more: Links that were kept from training, (text, SNP); a SNP that training lacks comes last.
+            regions: Region of each SNP that has one, as `regions_of` gives them. Those without a link of their own come last, where
+                their region or one beside it has links.
+            more: Links that were kept from training, (text, SNP); a SNP that training lacks comes after those that it has.
             tasks: Whose links count.
         """
         texts, snps, left, right = _links(data, more, tasks)
+        snps += _near(snps, right, regions or {})
         block = np.concatenate([data.snp_blocks, np.full(len(snps) - len(data.snps), -1)])
         by = lists_by_level(snps, block, regions or {}, right, left)
         region = by["region"].units
@@ -90,6 +92,10 @@ class Evidence:
     @cached_property
     def snp_rows(self) -> dict[str, int]:
         return {snp: row for row, snp in enumerate(self.snps)}
+
+    def beyond(self, placed: Container[str]) -> list[str]:
+        """Give the SNPs that a model does not place, though something is known at or near them."""
+        return [snp for snp in self.snps if snp not in placed]
 
     @property
     def snp_texts(self) -> Integers:
@@ -174,6 +180,17 @@ def _links(data: TrainingData, more: Sequence[tuple[str, str]], tasks: Sequence[
     also = np.array([(texts.setdefault(text, len(texts)), snps.setdefault(snp, len(snps))) for text, snp in more], dtype=np.int64)
     also = also.reshape(-1, 2)
     return list(texts), list(snps), np.concatenate([left, also[:, 0]]), np.concatenate([right, also[:, 1]])
+
+
+def _near(snps: Sequence[str], linked: Integers, regions: Mapping[str, tuple[str, int]]) -> list[str]:
+    """Give the other SNPs of the regions that linked SNPs lie in, and of those beside them."""
+    reached = {
+        (place, at + step)
+        for place, at in {regions[snps[row]] for row in set(linked.tolist()) if snps[row] in regions}
+        for step in (-1, 0, 1)
+    }
+    known = set(snps)
+    return [snp for snp, region in regions.items() if region in reached and snp not in known]
 
 
 def _regions(snps: Sequence[str], regions: Mapping[str, tuple[str, int]]) -> tuple[Integers, Integers]:

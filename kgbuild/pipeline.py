@@ -547,15 +547,23 @@ def _fit(
 def _fitted(data: TrainingData, model: Model, encode: Encode, snp_traits: pd.DataFrame, tables_dir: Path, folder: Path) -> Scorer:
     """Write what the score needs; give the scorer that knows of training alone, as it has to be evaluated."""
     from kgbuild import ranking, scoring
+    from kgbuild.effects import Effects, known_effects
     from kgbuild.evidence import Evidence
     from kgbuild.regions import regions_of
+    from kgbuild.signals import Signals
 
     regions = regions_of(tables_dir)
     evidence = Evidence.of(data, regions=regions)
     evidence.save(folder)
     kept = list(zip(snp_traits["object_name"], snp_traits["variant_id"], strict=True))
-    Evidence.of(data, regions=regions, more=kept).save(folder, ALL_EVIDENCE)
-    scorer = scoring.Scorer(model, encode, evidence=evidence)
+    every = Evidence.of(data, regions=regions, more=kept)
+    every.save(folder, ALL_EVIDENCE)
+    hidden = set(zip(snp_traits["object_id"], snp_traits["variant_id"], strict=True))
+    known = Effects.of(evidence, known_effects(tables_dir, hidden), regions)
+    effects = ranking.fit_effects(Signals(model, encode, evidence, known), tables_dir, snp_traits)
+    effects.save(folder)
+    replace(Effects.of(every, known_effects(tables_dir), regions), weights=effects.weights).save(folder, ALL_EFFECTS)
+    scorer = scoring.Scorer(model, encode, evidence=evidence, effects=effects)
     assert scorer.signals is not None
     scorer.ranking = ranking.fit_ranking(scorer.signals, scorer.world(tables_dir), snp_traits)
     scorer.ranking.save(folder)
@@ -1026,7 +1034,7 @@ def score(
         )
     if unknown := set(without) - {*PARTS, HELD_OUT}:
         raise UsageError(f"the score has no part {sorted(unknown)[0]!r}", advice=f"Its parts are {', '.join((*PARTS, HELD_OUT))}.")
-    scorer = _scorer(workspace, space, EVIDENCE if HELD_OUT in without else ALL_EVIDENCE)
+    scorer = _scorer(workspace, space, held_out=HELD_OUT not in without)
     scorer.parts = tuple(part for part in PARTS if part not in without)
     if not scorer.parts:
         raise UsageError("no part of the score is left", advice="Leave out one `--without`.")
@@ -1035,13 +1043,16 @@ def score(
 
 
 EVIDENCE = "evidence"
+EFFECTS = "effects"
+ALL_EFFECTS = "all_effects"
 ALL_EVIDENCE = "all_evidence"  # with what was kept from training: for scores, never for an evaluation
 HELD_OUT = "held-out"
 
 
-def _scorer(workspace: Workspace, space: _Space, evidence: str = EVIDENCE) -> Scorer:
-    """Give the model with all that its score was saved with, and the names of the tables."""
+def _scorer(workspace: Workspace, space: _Space, *, held_out: bool = False) -> Scorer:
+    """Give the model with all that its score was saved with, what was kept from training too if `held_out`, and the names of the tables."""
     from kgbuild import scoring
+    from kgbuild.effects import Effects
     from kgbuild.evidence import Evidence
     from kgbuild.ranking import Ranking
     from kgbuild.relatedness import Relatedness
@@ -1049,7 +1060,9 @@ def _scorer(workspace: Workspace, space: _Space, evidence: str = EVIDENCE) -> Sc
 
     assert space.model is not None
     folder = workspace.folder("model")
-    scorer = scoring.Scorer(space.model, space.raw, evidence=Evidence.load(folder, evidence), ranking=Ranking.load(folder))
+    evidence = Evidence.load(folder, ALL_EVIDENCE if held_out else EVIDENCE)
+    effects = Effects.load(folder, ALL_EFFECTS if held_out else EFFECTS)
+    scorer = scoring.Scorer(space.model, space.raw, evidence=evidence, effects=effects, ranking=Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
     scorer.synonymy = Synonymy.of(space.model, space.raw, workspace.folder("tables"), folder)
     return scorer

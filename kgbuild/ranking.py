@@ -1,27 +1,39 @@
 """Development pairs in, weights out: how the features of a pair of a text and a SNP make one score.
 
-    score = constant + sum over features of weight · feature
+    score = constant + weights · features + sum over units of weight · tanh(constant + weights · features)
 
-is a logistic regression of pairs that training did not see against pairs that are not known, for both anchors at once, so it is
-the logarithm of odds under as many negatives as positives: it orders pairs, and is no probability that one is true. Half
-of the development pairs are drawn by trait and locus (no LD mate of them stays with the trait), half one by one. Each
-subset of parts has weights of its own, so that what is left when a part is switched off is the best that the others can do.
+is fitted to tell pairs that training did not see from pairs that are not known, for both anchors at once, so it is the
+logarithm of odds under as many negatives as positives: it orders pairs, and is no probability that one is true. It is either
+linear, or has a hidden layer on top (`Network`): what a cosine says of a SNP that has associations of its own is not what it
+says of one that has an LD block alone, and no sum of features can tell that. Cross-validation chooses. Half of the development
+pairs are drawn by trait and locus (no LD mate of them stays with the trait), half one by one. Each subset of parts has a
+network of its own, so that what is left when a part is switched off is the best that the others can do.
+
+The expected size of the effect (`kgbuild.effects`) does not tell true pairs from others, so it comes on top:
+
+    score = network + strength · size · sigmoid(network)
+
+where the size is in standard deviations from its mean. It orders pairs that are likely anyway. The strength is the greatest
+of STRENGTHS that costs less than MOST_LOSS in AUC on the development pairs.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
+from math import factorial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kgbuild import tables
+from kgbuild import effects, tables
 from kgbuild.draws import N_NEGATIVES, Draws, World, interval
+from kgbuild.effects import Effects
 from kgbuild.errors import ModelError
 from kgbuild.signals import FEATURES, PARTS, Signals
 from kgbuild.splits import split_snp_traits
@@ -29,60 +41,123 @@ from kgbuild.splits import split_snp_traits
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DEVELOPMENT", "MOST_PAIRS", "Ranking", "cross_validated", "drawn", "examples", "fit_ranking", "with_single_pairs"]
+__all__ = [
+    "DEVELOPMENT",
+    "EFFECT",
+    "MOST_PAIRS",
+    "Network",
+    "Ranking",
+    "cross_validated",
+    "drawn",
+    "examples",
+    "fit",
+    "fit_effects",
+    "fit_ranking",
+    "with_single_pairs",
+]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
-VERSION = 2
+VERSION = 3
 SINGLE = "development by pair"
 DEVELOPMENT = {"development": "by locus", SINGLE: "by pair"}
 SHARE = 0.03  # of pairs, that are held out one by one
 MOST_PAIRS = 1_500  # of each kind
+AT_A_TIME = 65_536  # rows whose hidden units are there at a time
 LEAST_PAIRS = 40  # fewer teach nothing
 LEAST_GAIN = 0.002  # in mean AUC on folds that were left out, for the score to be more than the similarity
 FOLDS = 5
 PENALTY = 0.1  # scikit-learn's C, on standardised features; 0.01 and 1 gave the same
+HIDDEN = 32  # units; 48 and two layers of 48 gave the same
+EPOCHS = 12
+EFFECT = "effect"  # the part that orders likely pairs
+TOLD = tuple(name for part, names in PARTS.items() if part != EFFECT for name in names)  # features that tell pairs from others
+SIZE = FEATURES.index(PARTS[EFFECT][0])
+STRENGTHS = (4.0, 3.0, 2.0, 1.5, 1.0, 0.5, 0.25)
+MOST_LOSS = 0.002  # in mean AUC
+NEARBY = "no vector"  # kind of pairs whose SNP the model does not place
+
+
+@dataclass(frozen=True)
+class Network:
+    """Features in, a number out: a weighted sum of features, and one of hidden units of them.
+
+    Args:
+        constant: What is there without features.
+        direct: (FEATURES,) weight of each feature; 0 for those that do not count.
+        inward: (units, FEATURES) weights of a hidden unit; no rows where the score is linear.
+        biases: (units,) its constant.
+        outward: (units,) its own weight.
+    """
+
+    constant: float
+    direct: Sequence[float]
+    inward: Sequence[Sequence[float]] = field(default_factory=list)
+    biases: Sequence[float] = field(default_factory=list)
+    outward: Sequence[float] = field(default_factory=list)
+
+    def __call__(self, features: Floats) -> Floats:
+        """Give the number of each row of features; those that a network does not use may be NaN."""
+        features = np.nan_to_num(features)
+        found = features @ np.asarray(self.direct, dtype=np.float32) + np.float32(self.constant)
+        if len(self.biases):
+            inward, biases, outward = (np.asarray(array, dtype=np.float32) for array in (self.inward, self.biases, self.outward))
+            for start in range(0, len(features), AT_A_TIME):
+                part = slice(start, start + AT_A_TIME)
+                found[part] += np.tanh(features[part] @ inward.T + biases) @ outward
+        return np.asarray(found, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Weights by parts that count; none where the score is the similarity.
+    """Networks by parts that count; none where the score is the similarity.
 
     Args:
-        weights: Names of parts, sorted and joined by "+" -> a constant and a weight for each of FEATURES.
+        networks: Names of parts but `effect`, sorted and joined by "+" -> the network that is fitted on their features.
         gain: What the score brought over the similarity on development pairs, in mean AUC, cross-validated.
         n_pairs: How many these were.
+        strength: Of the expected size of the effect; 0: it does not count.
+        sizes: Mean and standard deviation of the expected sizes.
     """
 
-    weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    networks: Mapping[str, Network] = field(default_factory=dict)
     gain: float = 0.0
     n_pairs: int = 0
+    strength: float = 0.0
+    sizes: Sequence[float] = field(default_factory=lambda: [0.0, 1.0])
 
     def score(self, features: Floats, parts: Sequence[str] = tuple(PARTS)) -> Floats:
         """Give the score of each row of features."""
-        weights = np.asarray(self._of(parts), dtype=np.float64)
-        return np.asarray(features @ weights[1:] + weights[0], dtype=np.float32)
+        if not (others := [part for part in parts if part != EFFECT]):
+            return self._size(features)
+        odds = self.networks[_key(others)](features)
+        return _with_effect(odds, self._size(features), self.strength) if EFFECT in parts else odds
+
+    def _size(self, features: Floats) -> Floats:
+        return np.asarray((features[:, SIZE] - np.float32(self.sizes[0])) / np.float32(self.sizes[1]), dtype=np.float32)
 
     def contributions(self, features: Floats, parts: Sequence[str] = tuple(PARTS)) -> dict[str, Floats]:
-        """Give what each part adds to the score."""
-        weights = dict(zip(FEATURES, self._of(parts)[1:], strict=True))
-        columns = {name: number for number, name in enumerate(FEATURES)}
-        return {
-            part: np.asarray(sum(weights[name] * features[:, columns[name]] for name in PARTS[part]), dtype=np.float32)
-            for part in PARTS
-            if part in parts
-        }
+        """Give what each part adds to the score; they sum to it.
 
-    def _of(self, parts: Sequence[str]) -> Sequence[float]:
-        return self.weights[_key(parts)]
+        A part adds what it changes when it comes to others, on average over the orders in which parts can come (Shapley, "A value
+        for n-person games", 1953): what the others say already is shared.
+        """
+        subsets = [others for size in range(len(parts) + 1) for others in combinations(sorted(parts), size)]
+        value = {others: self.score(features, others) if others else np.zeros(len(features), dtype=np.float32) for others in subsets}
+        added = {part: np.zeros(len(features), dtype=np.float32) for part in PARTS if part in parts}
+        for others in subsets:
+            share = factorial(len(others)) * factorial(max(0, len(parts) - len(others) - 1)) / factorial(len(parts))
+            for part in added.keys() - set(others):
+                added[part] += np.float32(share) * (value[tuple(sorted((*others, part)))] - value[others])
+        return added
 
     def save(self, folder: Path) -> None:
         """Write ranking.json."""
         document = {"version": VERSION, "features": FEATURES, **asdict(self)}
-        (folder / "ranking.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        (folder / "ranking.json").write_text(json.dumps(document) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Ranking:
@@ -97,7 +172,17 @@ class Ranking:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("version", None) != VERSION or document.pop("features", None) != list(FEATURES):
             raise ModelError(f"{path} is of an earlier version", advice="Train again: kgbuild train")
-        return cls(**document)
+        networks = {parts: Network(**network) for parts, network in document.pop("networks").items()}
+        return cls(networks, **document)
+
+
+def _with_effect(odds: Floats, size: Floats, strength: float) -> Floats:
+    """Raise what is likely by the size of its effect.
+
+    >>> _with_effect(np.array([-9, 0, 9], np.float32), np.array([2, 2, 2], np.float32), 1.0).round(1).tolist()
+    [-9.0, 1.0, 11.0]
+    """
+    return np.asarray(odds + np.float32(strength) * size / (1 + np.exp(-odds)), dtype=np.float32) if strength else odds
 
 
 def _key(parts: Sequence[str]) -> str:
@@ -126,24 +211,61 @@ def with_single_pairs(split: pd.DataFrame, folder: Path, *, seed: int = 20261128
 
 
 def fit_ranking(signals: Signals, world: World, split: pd.DataFrame, *, seed: int = 20261121) -> Ranking:
-    """Fit the weights on the development parts; none where that brings less than LEAST_GAIN, or what may be chance."""
-    draws = list(drawn(world, split, seed).values())
+    """Fit the networks on the development parts; none where that brings less than LEAST_GAIN, or what may be chance."""
+    kinds = drawn(world, split, seed)
+    draws = [of for kind, of in kinds.items() if not kind.endswith(NEARBY)]
     n = sum(of.n for of in draws)
     if n < LEAST_PAIRS:
         return Ranking(n_pairs=n)
-    features, label, valid, owner = examples(signals, draws)
-    loci = np.concatenate([of.loci for of in draws]).astype(str)
-    gain = _aucs(cross_validated(features, label, valid, owner, loci), draws) - _aucs(features[:, 0], draws)
+    features, label, valid, owner = examples(signals, list(kinds.values()))
+    loci = np.concatenate([of.loci for of in kinds.values()]).astype(str)
+    # pairs without a similarity come last, and count only where networks are fitted that do without
+    similarity, of_gain = _aucs(features[:, 0], draws), loci[:n]
+    scores = {hidden: cross_validated(features, label, valid, owner, loci, hidden=hidden).astype(np.float32) for hidden in (0, HIDDEN)}
+    aucs = {hidden: _aucs(found, draws) for hidden, found in scores.items()}
+    hidden = HIDDEN if float(np.nanmean(aucs[HIDDEN] - aucs[0])) >= LEAST_GAIN else 0
+    gain = aucs[hidden] - similarity
     mean = float(np.nanmean(gain))
-    if mean < LEAST_GAIN or not interval(gain, loci)[0] > 0:
+    if mean < LEAST_GAIN or not interval(gain, of_gain)[0] > 0:
         return Ranking(gain=round(mean, 4), n_pairs=n)
-    chosen = [parts for size in range(1, len(PARTS) + 1) for parts in combinations(PARTS, size)]
-    fitted = {_key(parts): _fit(features, label, valid, [name for part in parts for name in PARTS[part]]) for parts in chosen}
-    return Ranking({key: [round(value, 6) for value in weights.tolist()] for key, weights in fitted.items()}, round(mean, 4), n)
+    sizes = float(features[:, SIZE].mean()), max(1e-6, float(features[:, SIZE].std()))
+    standard = (features[:, SIZE] - sizes[0]) / sizes[1]
+    raised = {strength: _aucs(_with_effect(scores[hidden], standard, strength), draws) for strength in STRENGTHS}
+    allowed = (strength for strength, found in raised.items() if float(np.nanmean(np.subtract(aucs[hidden], found))) < MOST_LOSS)
+    strength = next(allowed, 0.0) if standard.any() else 0.0
+    told = [part for part in PARTS if part != EFFECT]
+    chosen = [parts for size in range(1, len(told) + 1) for parts in combinations(told, size)]
+    fitted = {_key(parts): fit(features, label, valid, [name for part in parts for name in PARTS[part]], hidden=hidden) for parts in chosen}
+    return Ranking(fitted, round(mean, 4), n, strength, [round(value, 6) for value in sizes])
+
+
+def fit_effects(signals: Signals, tables_dir: Path, split: pd.DataFrame) -> Effects:
+    """Fit the expected size of an effect on the development pairs that have an odds ratio."""
+    from embedder import unit_rows
+
+    assert signals.effects is not None
+    held = split[split["part"].isin(DEVELOPMENT)][["object_name", "variant_id"]].drop_duplicates()
+    known = effects.known_effects(tables_dir).dropna(subset=["size"]).sort_values("neg_log10_p", ascending=False, kind="stable")
+    pairs = held.merge(known.drop_duplicates(["object_name", "variant_id"]), on=["object_name", "variant_id"])
+    pairs = pairs[pairs["variant_id"].isin(signals.model.snp_rows.keys())]
+    if len(pairs) < effects.LEAST_PAIRS:
+        return signals.effects
+    texts = {text: number for number, text in enumerate(sorted(set(pairs["object_name"])))}
+    text, snp = pairs["object_name"].map(texts).to_numpy(np.int64), pairs["variant_id"].map(signals.model.snp_rows).to_numpy(np.int64)
+    base = unit_rows(signals.encode(list(texts)))
+    found = signals.of_effects(signals.model.text_vectors(base, list(texts)), text, snp)
+    return effects.fit(signals.effects, found, pairs["size"].to_numpy(np.float32))
 
 
 def cross_validated(
-    features: Floats, label: Booleans, valid: Booleans, owner: Integers, loci: npt.NDArray[Any], names: Sequence[str] = FEATURES
+    features: Floats,
+    label: Booleans,
+    valid: Booleans,
+    owner: Integers,
+    loci: npt.NDArray[Any],
+    names: Sequence[str] = TOLD,
+    *,
+    hidden: int = HIDDEN,
 ) -> Doubles:
     """Score each row of `examples` by a fit without the loci of its fold; `loci` are those of the positives."""
     _, unit = np.unique(loci, return_inverse=True)
@@ -151,25 +273,32 @@ def cross_validated(
     scores = np.zeros(len(label))
     for number in range(FOLDS):
         left_out = fold == number
-        weights = _fit(features, label, valid & ~left_out, names)
-        scores[left_out] = features[left_out] @ weights[1:] + weights[0]
+        scores[left_out] = fit(features, label, valid & ~left_out, names, hidden=hidden)(features[left_out])
     return scores
 
 
 def drawn(world: World, split: pd.DataFrame, seed: int, *, most_pairs: int = MOST_PAIRS) -> dict[str, Draws]:
     """Draw negatives for each kind of development pair; for SNPs that training did not see, others that it did not see.
 
-    Otherwise the fit would learn that a SNP without associations goes with the trait.
+    Otherwise the fit would learn that a SNP without associations goes with the trait. Those without a vector come last.
     """
     seen = np.zeros(len(world.snp_degree), dtype=bool)
     seen[world.seen_snps] = True
+    n_placed = len(world.snp_degree) - len(world.nearby_rows)
+    kinds = {
+        "seen": world.seen_snps,
+        "block only": np.flatnonzero(~seen[:n_placed]),
+        NEARBY: np.fromiter(world.nearby_rows.values(), np.int64),
+    }
     found = {}
-    for part, name in DEVELOPMENT.items():
-        held = split[split["part"] == part]
-        rows = held["variant_id"].map(world.snp_rows)
-        of_seen = np.array([row == row and seen[int(row)] for row in rows], dtype=bool)
-        for kind, pool, pairs in (("seen", world.seen_snps, held[of_seen]), ("block only", np.flatnonzero(~seen), held[~of_seen])):
-            draws = Draws.of(replace(world, seen_snps=pool), pairs, part, most_pairs=most_pairs, seed=seed) if len(pool) else None
+    for kind, pool in kinds.items():
+        known = world.nearby_rows if kind == NEARBY else world.snp_rows
+        for part, name in DEVELOPMENT.items():
+            held = split[split["part"] == part]
+            rows = held["variant_id"].map(known).fillna(-1).to_numpy(np.int64)
+            pairs = held[(rows >= 0) & (seen[rows] == (kind == "seen"))]
+            of_kind = replace(world, snp_rows=known, seen_snps=pool)
+            draws = Draws.of(of_kind, pairs, part, most_pairs=most_pairs, seed=seed) if len(pool) else None
             if draws is not None:
                 found[f"{name}, {kind}"] = draws
     return found
@@ -184,6 +313,8 @@ def examples(signals: Signals, drawn: Sequence[Draws]) -> tuple[Floats, Booleans
     label: list[Booleans] = []
     valid: list[Booleans] = []
     before = 0
+    if not drawn:
+        return np.empty((0, len(FEATURES)), dtype=np.float32), np.empty(0, bool), np.empty(0, bool), np.empty(0, np.int64)
     for draws in drawn:
         numbers = np.array([texts.setdefault(name, len(texts)) for name in draws.texts], dtype=np.int64)
         own = before + np.arange(draws.n)
@@ -198,19 +329,35 @@ def examples(signals: Signals, drawn: Sequence[Draws]) -> tuple[Floats, Booleans
     return features, np.concatenate(label), np.concatenate(valid), np.concatenate(owner)
 
 
-def _fit(features: Floats, label: Booleans, used: Booleans, names: Sequence[str]) -> Doubles:
-    """Give a constant and a weight for each of FEATURES; positives weigh as much as negatives."""
+def fit(features: Floats, label: Booleans, used: Booleans, names: Sequence[str] = TOLD, *, hidden: int = HIDDEN) -> Network:
+    """Fit a network on some features of the rows that are used; positives weigh as much as negatives."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
 
     columns = [FEATURES.index(name) for name in names]
+    used = used & np.isfinite(features[:, columns]).all(axis=1)
     chosen = features[used][:, columns].astype(np.float64)
     mean, spread = chosen.mean(axis=0), np.maximum(chosen.std(axis=0), 1e-6)
-    weight = np.where(label[used], (~label[used]).sum() / max(1, label[used].sum()), 1.0)
-    model = LogisticRegression(C=PENALTY, max_iter=500).fit((chosen - mean) / spread, label[used], sample_weight=weight)
-    out = np.zeros(1 + len(FEATURES))
-    out[1 + np.array(columns)] = model.coef_[0] / spread
-    out[0] = model.intercept_[0] - float((model.coef_[0] / spread) @ mean)
-    return out
+    standard, weight = (chosen - mean) / spread, np.where(label[used], (~label[used]).sum() / max(1, label[used].sum()), 1.0)
+    if not hidden:
+        linear = LogisticRegression(C=PENALTY, max_iter=500).fit(standard, label[used], sample_weight=weight)
+        inward, biases, outward, constant = linear.coef_.T, linear.intercept_, np.ones((1, 1)), 0.0
+    else:
+        model = MLPClassifier((hidden,), activation="tanh", batch_size=1024, learning_rate_init=3e-3, max_iter=EPOCHS, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it could be trained for longer: that is what EPOCHS says
+            model.fit(standard, label[used], sample_weight=weight / weight.mean())
+        (inward, outward), (biases, (constant,)) = model.coefs_, model.intercepts_
+    whole = np.zeros((inward.shape[1], len(FEATURES)))
+    whole[:, columns] = inward.T / spread
+    biases = biases - (inward.T / spread) @ mean
+    if not hidden:
+        return Network(_rounded(biases)[0], _rounded(whole)[0])
+    return Network(_rounded(constant), [0.0] * len(FEATURES), _rounded(whole), _rounded(biases), _rounded(outward[:, 0]))
+
+
+def _rounded(values: Any) -> Any:
+    return np.round(np.asarray(values, dtype=np.float64), 6).tolist()
 
 
 def _aucs(scores: npt.NDArray[np.floating], drawn: Sequence[Draws]) -> Doubles:

@@ -1,11 +1,12 @@
 """Pairs in, the same pairs with a cosine and a ranking score out.
 
 `similarity` is the cosine in the model's space. `score` is the same for two SNPs; for two texts see `kgbuild.relatedness` (a
-concept and a gene or drug) and `kgbuild.synonymy` (any other two). For a text and a SNP it is a weighted sum of features
+concept and a gene or drug) and `kgbuild.synonymy` (any other two). For a text and a SNP it is a small network of features
 (`kgbuild.signals`), which come in parts that can be switched off: the similarity; neighbours, that is how alike the text is to
-what is linked to the SNP, its LD block and its region; degree, that is how much is known of the text, the SNP and its locus.
-The weights are fitted on pairs that the model was not trained on (`kgbuild.ranking`) and lie in the model's folder as
-ranking.json; without weights the score is the similarity.
+what is linked to the SNP, its LD block and its region; degree, that is how much is known of the text, the SNP and its locus;
+effect, that is how large the SNP's odds ratio for the trait is expected to be.
+It is fitted on pairs that the model was not trained on (`kgbuild.ranking`) and lies in the model's folder as ranking.json;
+without that the score is the similarity.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import numpy.typing as npt
 
 from kgbuild import tables
 from kgbuild.draws import World
+from kgbuild.effects import Effects
 from kgbuild.errors import ModelError
 from kgbuild.evidence import Evidence
-from kgbuild.ranking import Ranking
+from kgbuild.ranking import EFFECT, Ranking
 from kgbuild.relatedness import Relatedness, pair_cosines
 from kgbuild.signals import PARTS, Encode, Signals, cosines
 from kgbuild.sources.delimited import head, header_of, open_text, resolve_columns
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from embedder import Model
     from embedder.encoder import Progress
 
-__all__ = ["Resolver", "Scorer", "score_pairs"]
+__all__ = ["NEARBY", "Resolver", "Scorer", "score_pairs"]
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -54,13 +56,14 @@ class Scorer:
         encode: Encode,
         *,
         evidence: Evidence | None = None,
+        effects: Effects | None = None,
         ranking: Ranking | None = None,
         parts: Sequence[str] = tuple(PARTS),
     ) -> None:
         self.model, self.encode, self.evidence = model, encode, evidence
         self.ranking = ranking or Ranking()
         self.parts = tuple(parts)
-        self.signals = Signals(model, encode, evidence) if evidence is not None else None
+        self.signals = Signals(model, encode, evidence, effects) if evidence is not None else None
         self._worlds: dict[Path, World] = {}
 
     relatedness: Relatedness | None = None  # for pairs of a concept and a gene or drug
@@ -79,21 +82,53 @@ class Scorer:
         return similarity, np.where(related == similarity, named, related)  # what it does not know keeps its similarity, to the bit
 
     def text_snp(self, texts: list[str], text: Integers, snp: Integers) -> tuple[Floats, Floats]:
-        """Give similarity and score of pairs: `text` are rows of `texts`, `snp` rows of the model."""
+        """Give similarity and score of pairs: `text` are rows of `texts`, `snp` rows of the model, or of `nearby`.
+
+        A SNP without a vector has no similarity (NaN), and the score of the other parts.
+        """
         from embedder import unit_rows
 
-        if self.signals is None or not self.ranking.weights:
+        if self.signals is None or not self.ranking.networks:
             vectors = self.model.text_vectors(unit_rows(self.encode(texts)), texts)
             similarity = cosines(vectors, text, self.model.snp_vectors, snp)
             return similarity, similarity
         features = self.signals(texts, text, snp)
-        return features[:, 0], self.ranking.score(features, self.parts)
+        return features[:, 0], self._scores(features)
 
     def contributions(self, texts: list[str], text: Integers, snp: Integers) -> dict[str, Floats]:
-        """Give what each part adds to the score of pairs; beside a constant they sum to it."""
-        if self.signals is None or not self.ranking.weights:
+        """Give what each part adds to the score of pairs; they sum to it."""
+        if self.signals is None or not self.ranking.networks:
             return {}
-        return self.ranking.contributions(self.signals(texts, text, snp), self.parts)
+        features = self.signals(texts, text, snp)
+        added = {part: np.full(len(features), np.nan, dtype=np.float32) for part in self.parts}
+        for rows, parts in self._by_parts(features):
+            for part, values in self.ranking.contributions(features[rows], parts).items():
+                added[part][rows] = values
+        return added
+
+    def _scores(self, features: Floats) -> Floats:
+        score = np.full(len(features), np.nan, dtype=np.float32)
+        for rows, parts in self._by_parts(features):
+            score[rows] = self.ranking.score(features[rows], parts)
+        return score
+
+    def _by_parts(self, features: Floats) -> Iterator[tuple[npt.NDArray[np.bool_], Sequence[str]]]:
+        """Give the rows that have all the parts, and those without a vector with the others."""
+        placed = np.isfinite(features[:, 0])
+        for rows, parts in ((placed, self.parts), (~placed, tuple(part for part in self.parts if part != "similarity"))):
+            if parts and rows.any():
+                yield rows, parts
+
+    def expected_sizes(self, texts: list[str], text: Integers, snp: Integers) -> Floats | None:
+        """Give the expected |log OR| of pairs in standard deviations from the mean: the part `effect` alone. None where none was fitted."""
+        if self.signals is None or self.signals.effects is None or not self.signals.effects.weights or not self.ranking.networks:
+            return None
+        return self.ranking.score(self.signals(texts, text, snp), (EFFECT,))
+
+    @property
+    def nearby(self) -> dict[str, int]:
+        """Rows of SNPs that have no vector, but something that is known near them."""
+        return self.signals.nearby if self.signals is not None and self.ranking.networks else {}
 
     @property
     def trait_vectors(self) -> Floats:
@@ -102,7 +137,7 @@ class Scorer:
 
     def ranked(self, similarity: Floats, snp: int) -> Floats:
         """Give the scores of all the evidence's texts for one SNP, from their similarities."""
-        if self.signals is None or not self.ranking.weights:
+        if self.signals is None or not self.ranking.networks:
             return similarity
         return self.ranking.score(self.signals.of_known(snp), self.parts)
 
@@ -145,7 +180,7 @@ def score_pairs(
     Raises:
         SourceError: The file cannot be read, or lacks a column.
     """
-    resolve = Resolver(scorer.model, tables_dir)
+    resolve = Resolver(scorer.model, tables_dir, scorer.nearby)
     counts: Counter[str] = Counter()
     with out.open("w", encoding="utf-8", newline="") as handle:
         delimiter, header, rows = _pair_rows(path)
@@ -201,8 +236,8 @@ def _chunks(rows: Iterator[_PairRow]) -> Iterator[list[_PairRow]]:
 class Resolver:
     """Say what a cell stands for: ("snp", row), ("text", text), or ("", reason)."""
 
-    def __init__(self, model: Model, tables_dir: Path | None) -> None:
-        self._model = model
+    def __init__(self, model: Model, tables_dir: Path | None, nearby: Mapping[str, int] | None = None) -> None:
+        self._model, self._nearby = model, nearby or {}
         self._names = tables.names_by_id(tables_dir) if tables_dir is not None else {}
         self._forwarded = _forwardings(tables_dir) if tables_dir is not None else {}
 
@@ -212,7 +247,8 @@ class Resolver:
             return "", "empty cell"
         snp = variant_id(cell.removeprefix("dbsnp:"))
         if snp is not None:
-            row = self._model.snp_rows.get(self._forwarded.get(snp, snp))
+            snp = self._forwarded.get(snp, snp)
+            row = self._model.snp_rows.get(snp, self._nearby.get(snp))
             return ("snp", row) if row is not None else ("", f"{cell}: no association in training, nor a locus that has one")
         curie = normalise_curie(cell) if ":" in cell or "_" in cell else None
         if curie is None:
@@ -242,9 +278,20 @@ def _score_chunk(
     similarity, score, added = _by_kinds(scorer, texts, kinds, rows, shown)
     none = [""] * (2 + len(shown))
     return [
-        [*none[:2], reason, *none[2:]] if reason else [f"{s:.6f}", f"{r:.6f}", "", *("" if x != x else f"{x:.6f}" for x in more)]
+        [*none[:2], reason, *none[2:]] if reason else [_number_text(s), _number_text(r), _why(s, r), *map(_number_text, more)]
         for reason, s, r, more in zip(reasons, similarity.tolist(), score.tolist(), added.tolist(), strict=True)
     ]
+
+
+NEARBY = "no vector: the score is of what is known near the SNP"
+
+
+def _why(similarity: float, score: float) -> str:
+    return "" if similarity == similarity else NEARBY if score == score else "no vector of a SNP"
+
+
+def _number_text(value: float) -> str:
+    return "" if value != value else f"{value:.6f}"
 
 
 def _number(what: int | str, kind: str, texts: Mapping[str, int]) -> int:
@@ -276,5 +323,7 @@ def _by_kinds(
     here = kinds == "ss"
     if here.any():
         vectors = scorer.model.snp_vectors
-        similarity[here] = score[here] = cosines(vectors[:], rows[here, 0], vectors, rows[here, 1])
+        placed = here & (rows < len(vectors)).all(axis=1)
+        similarity[here], score[here] = np.nan, np.nan
+        similarity[placed] = score[placed] = cosines(vectors[:], rows[placed, 0], vectors, rows[placed, 1])
     return similarity, score, added

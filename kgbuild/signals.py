@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from kgbuild.effects import Effects
 from kgbuild.evidence import LEVELS, Evidence, Lists
 
 if TYPE_CHECKING:
@@ -40,18 +41,28 @@ PARTS: dict[str, tuple[str, ...]] = {
         "region: none",
     ),
     "degree": ("text: SNPs", "snp: texts", "block: texts", "region: texts"),
+    "effect": ("effect: expected size",),
 }
 FEATURES: tuple[str, ...] = tuple(feature for features in PARTS.values() for feature in features)
 
 
 class Signals:
-    """A model with its evidence; `encode` gives the base encoder's vectors of texts."""
+    """A model with its evidence; `encode` gives the base encoder's vectors of texts.
 
-    def __init__(self, model: Model, encode: Encode, evidence: Evidence) -> None:
-        self.model, self.encode, self.evidence = model, encode, evidence
+    SNPs are rows of the model; after its last come those of the evidence that it does not place (`nearby`).
+    """
+
+    def __init__(self, model: Model, encode: Encode, evidence: Evidence, effects: Effects | None = None) -> None:
+        self.model, self.encode, self.evidence, self.effects = model, encode, evidence, effects
+
+    @cached_property
+    def nearby(self) -> dict[str, int]:
+        """Rows of the SNPs without a vector."""
+        n = len(self.model.snp_ids)
+        return {snp: n + number for number, snp in enumerate(self.evidence.beyond(self.model.snp_rows))}
 
     def __call__(self, texts: list[str], text: Integers, snp: Integers) -> Floats:
-        """Give (pairs, features): `text` are rows of `texts`, `snp` rows of the model."""
+        """Give (pairs, features): `text` are rows of `texts`, `snp` of SNPs. The similarity is NaN where there is no vector."""
         return self._features(self._text_side(texts), text, snp)
 
     def of_known(self, snp: int) -> Floats:
@@ -62,15 +73,24 @@ class Signals:
     def _features(self, side: _TextSide, text: Integers, snp: Integers) -> Floats:
         rows = self._evidence_rows[snp]
         found = np.zeros((len(text), len(FEATURES)), dtype=np.float32)
-        found[:, 0] = cosines(side.vectors, text, self.model.snp_vectors, snp)
+        placed = snp < len(self.model.snp_ids)
+        found[placed, 0] = cosines(side.vectors, text[placed], self.model.snp_vectors, snp[placed])
+        found[~placed, 0] = np.nan
         levels = [self.evidence.by[level] for level in LEVELS]
         owners = [np.where(rows >= 0, lists.units[rows], -1) for lists in levels]
         kernels = ((side.vectors, self._known_side.vectors), (side.association, self.evidence.association_vectors))
         found[:, 1:13] = _kin(kernels, text, list(zip(owners, levels, strict=True)))
         found[:, 13], found[:, 14] = owners[1] < 0, owners[2] < 0
         counts = [np.where(rows >= 0, count[rows], 0) for count in self._counts]
-        found[:, 15:] = np.stack([side.log_degree[text], *(np.log1p(count) for count in counts)], axis=1)
+        found[:, 15:19] = np.stack([side.log_degree[text], *(np.log1p(count) for count in counts)], axis=1)
+        if self.effects is not None:
+            found[:, 19] = self.effects.expected(self.of_effects(side.vectors, text, snp))
         return found
+
+    def of_effects(self, vectors: Floats, text: Integers, snp: Integers) -> Floats:
+        """Give what the expected size of an effect is computed from: `vectors` are of texts, in the model's space."""
+        assert self.effects is not None
+        return self.effects.features(vectors, self._known_side.vectors, text, self._evidence_rows[snp])
 
     @cached_property
     def _counts(self) -> list[Integers]:
@@ -96,7 +116,7 @@ class Signals:
     @cached_property
     def _evidence_rows(self) -> Integers:
         known = self.evidence.snp_rows
-        return np.fromiter((known.get(snp, -1) for snp in self.model.snp_ids), dtype=np.int64, count=len(self.model.snp_ids))
+        return np.array([known.get(snp, -1) for snp in (*self.model.snp_ids, *self.nearby)], dtype=np.int64)
 
     def _text_side(self, texts: list[str]) -> _TextSide:
         """Give what each text brings; a new text has the association vector and the degree of its nearest."""

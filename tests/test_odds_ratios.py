@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 from little_tables import association, table, variant, write
 
 from embedder import HashedNgramEncoder, centroid_model
+from kgbuild.effects import Effects, known_effects
 from kgbuild.evaluation.evaluated import Evaluated, Options
 from kgbuild.evaluation.odds_ratios import compare_effects, evaluate, rows_by_gap
 from kgbuild.evidence import Evidence
 from kgbuild.pairs import build_pairs
+from kgbuild.ranking import Network, Ranking
 from kgbuild.scoring import Scorer
+from kgbuild.signals import FEATURES
 from kgbuild.splits import split_snp_traits
 
 TRAITS = np.array(["gout"] * 3 + ["asthma"] * 2)
@@ -58,6 +63,27 @@ def test_held_out_pairs_are_joined_with_their_ratios_and_drawn(tmp_path: Path) -
     )
     counts = [row["n"] for row in section.rows if row["ranked_by"] == "similarity"]
     assert counts == sorted(counts, reverse=True)
+    assert "effect alone" not in {row["ranked_by"] for row in section.rows}
     assert counts[0] > 50
     assert ElementTree.fromstring(section.plots["odds-ratio.svg"]).tag.endswith("svg")
     assert section.plots["odds-ratio.png"].startswith(b"\x89PNG")
+
+
+def test_the_expected_effect_has_a_row_of_its_own_where_it_was_fitted(tmp_path: Path) -> None:
+    variants = [variant(n, f"ld:1:{n // 2}", locus_span=1000) for n in range(1, 80)]
+    rows = [association("Gout", n, effect_type="odds_ratio", effect=1 + (n // 2) / 30) for n in range(1, 80)]
+    rows += [association("Asthma", n) for n in range(1, 80)]
+    write(tmp_path, variants=variants, associations=rows)
+    split = split_snp_traits(table("associations", rows), table("variants", variants), share=0.0, development=0.0)
+    held = pd.DataFrame(rows)[["object_id", "object_name", "variant_id"]].iloc[1:79:2].assign(part="test", locus="", trait_group="gout")
+    data, encoder = build_pairs(tmp_path, snp_traits=split).data, HashedNgramEncoder(64)
+    evidence = Evidence.of(data)
+    effects = replace(Effects.of(evidence, known_effects(tmp_path), {}), weights=(0.0, 1.0, *[0.0] * 6))
+    ranking = Ranking({"degree+neighbours+similarity": Network(0.0, [0.0] * len(FEATURES))}, sizes=[0.5, 2.0])
+    model = centroid_model(data, encoder.encode(data.texts), encoder=encoder)
+    scorer = Scorer(model, encoder.encode, evidence=evidence, effects=effects, ranking=ranking)
+    section = evaluate(
+        Evaluated(tmp_path, tmp_path / "cache", None, None, scorer, encoder.encode, "hashed", held, options=Options(resamples=50))
+    )
+    first = {row["ranked_by"]: row["first"] for row in section.rows if row["gap"] == 0.5}
+    assert first["effect alone"] > 0.95 > 0.6 > first["score"]  # rows of the block say how large the ratio is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from kgbuild.errors import ModelError, SourceError
 from kgbuild.evaluation.snp_traits import evaluate_snp_traits
 from kgbuild.evidence import Evidence, Lists
 from kgbuild.pairs import build_pairs
-from kgbuild.ranking import Ranking, fit_ranking, with_single_pairs
-from kgbuild.scoring import Scorer, score_pairs
+from kgbuild.ranking import EFFECT, Network, Ranking, fit, fit_ranking, with_single_pairs
+from kgbuild.scoring import NEARBY, Scorer, score_pairs
 from kgbuild.signals import FEATURES, PARTS, SHARPNESS, Signals, _kin
 from kgbuild.splits import split_snp_traits
 
@@ -137,9 +137,16 @@ def test_evidence_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         Evidence.load(tmp_path)
 
 
-def some_weights(**of: float) -> Ranking:
-    weights = [0.5, *(of.get(name.replace(": ", "_").replace(" ", "_"), 0.0) for name in FEATURES)]
-    return Ranking({"degree+neighbours+similarity": weights, "similarity": [0.25, 2.0, *[0.0] * (len(FEATURES) - 1)]}, 0.02, 99)
+def some_weights(constant: float = 0.0, **of: float) -> Ranking:
+    """Give linear networks: what a part adds is the same whatever the others are."""
+    weights = {name: of.get(name.replace(": ", "_").replace(" ", "_"), 0.0) for name in FEATURES}
+    told = sorted(part for part in PARTS if part != EFFECT)
+    subsets = [parts for size in range(1, len(told) + 1) for parts in combinations(told, size)]
+    return Ranking({"+".join(parts): Network(constant, _only(weights, parts)) for parts in subsets}, 0.02, 99)
+
+
+def _only(weights: dict[str, float], parts: tuple[str, ...]) -> list[float]:
+    return [weight if any(name in PARTS[part] for part in parts) else 0.0 for name, weight in weights.items()]
 
 
 def test_no_evidence_is_none_and_no_ranking_is_the_cosine(tmp_path: Path) -> None:
@@ -155,29 +162,61 @@ def test_a_ranking_of_an_earlier_version_asks_for_another_training(tmp_path: Pat
         Ranking.load(tmp_path)
 
 
-def test_the_score_is_a_weighted_sum_of_features_and_its_parts_add_up(tmp_path: Path) -> None:
+def test_the_score_of_a_linear_network_is_a_weighted_sum_and_its_parts_add_up(tmp_path: Path) -> None:
     scorer = small(tmp_path)
     scorer.ranking = some_weights(similarity=1.0, snp_best_cosine=2.0, block_best_cosine=4.0, text_SNPs=1.0, snp_texts=8.0)
     pairs: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] = (np.zeros(3, dtype=np.int64), np.array([0, 2, 3]))
     similarity, score = scorer.text_snp(["Asthma"], *pairs)
     gout = float((unit_rows(ENCODER.encode(["Asthma"])) @ unit_rows(ENCODER.encode(["Gout"])).T)[0, 0])
     added = scorer.contributions(["Asthma"], *pairs)
-    np.testing.assert_allclose(added["similarity"], similarity)
+    np.testing.assert_allclose(added["similarity"], similarity, atol=1e-5)
     np.testing.assert_allclose(added["neighbours"], [2 + 4, 2 * gout, 4], atol=1e-5)
     np.testing.assert_allclose(added["degree"], np.log([3, 3, 3]) + 8 * np.log([2, 2, 1]), atol=1e-5)
-    np.testing.assert_allclose(score, 0.5 + sum(added.values()), atol=1e-5)
+    np.testing.assert_allclose(score, sum(added.values()), atol=1e-5)
 
 
-def test_a_part_that_is_switched_off_leaves_weights_of_their_own(tmp_path: Path) -> None:
+def test_what_parts_add_sums_to_the_score_of_networks_that_are_not_linear() -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(50, len(FEATURES))).astype(np.float32)
+    inner = {"inward": random.normal(size=(4, len(FEATURES))).tolist(), "biases": [0.1] * 4, "outward": random.normal(size=4).tolist()}
+    linear = some_weights(0.5, similarity=1.0, text_SNPs=2.0)
+    ranking = Ranking({key: replace(network, **inner) for key, network in linear.networks.items()})
+    ranking = replace(ranking, strength=2.0, sizes=[0.5, 2.0])
+    for parts in (("similarity",), ("neighbours", "degree"), ("effect",), ("degree", "effect"), tuple(PARTS)):
+        added = ranking.contributions(features, parts)
+        assert sorted(added) == sorted(parts)
+        np.testing.assert_allclose(sum(added.values()), ranking.score(features, parts), atol=1e-4)
+    slow = np.tanh(features @ np.array(inner["inward"]).T + 0.1) @ np.array(inner["outward"]) + 0.5 + features[:, 0]
+    np.testing.assert_allclose(ranking.score(features, ("similarity",)), slow, atol=1e-4)
+
+
+def test_a_part_that_is_switched_off_leaves_a_network_of_its_own(tmp_path: Path) -> None:
     scorer = small(tmp_path)
-    scorer.ranking, scorer.parts = some_weights(similarity=1.0, snp_best_cosine=2.0), ("similarity",)
+    scorer.ranking, scorer.parts = some_weights(0.25, similarity=2.0, snp_best_cosine=2.0), ("similarity",)
     similarity, score = scorer.text_snp(["Asthma"], np.zeros(2, dtype=np.int64), np.array([0, 2]))
     np.testing.assert_allclose(score, 0.25 + 2 * similarity, atol=1e-6)
     (tmp_path / "pairs.tsv").write_text("left\tright\nAsthma\trs1\nAsthma\tGout\n\tGout\n")
     score_pairs(tmp_path / "pairs.tsv", tmp_path / "out.tsv", scorer, parts=True)
     rows = [line.split("\t")[2:] for line in (tmp_path / "out.tsv").read_text().splitlines()]
     assert rows[0] == ["similarity", "score", "reason", "part_similarity"]
-    assert [row[3] for row in rows[1:]] == [f"{2 * similarity[0]:.6f}", "", ""]
+    assert [row[3] for row in rows[1:]] == [f"{0.25 + 2 * similarity[0]:.6f}", "", ""]
+
+
+def test_a_variant_without_a_vector_has_the_score_of_what_is_near_it(tmp_path: Path) -> None:
+    scorer = small(tmp_path)
+    regions = {"dbsnp:rs1": ("1", 7), "dbsnp:rs5": ("1", 8), "dbsnp:rs6": ("1", 9), "dbsnp:rs7": ("2", 7)}
+    evidence = Evidence.of(build_pairs(tmp_path).data, regions=regions)
+    assert evidence.beyond(scorer.model.snp_rows) == ["dbsnp:rs5"]
+    scorer = Scorer(scorer.model, scorer.encode, evidence=evidence, ranking=some_weights(similarity=1.0, region_best_cosine=2.0))
+    rows = scored(tmp_path, "left\tright\nrs5\tAsthma\nrs1\tAsthma\nrs5\trs1\nrs6\tAsthma\n", scorer)
+    assert [row[2:] for row in rows[1:]] == [
+        ["", "2.000000", NEARBY],
+        [rows[2][2], f"{float(rows[2][2]) + 2:.6f}", ""],
+        ["", "", "no vector of a SNP"],
+        ["", "", "rs6: no association in training, nor a locus that has one"],
+    ]
+    scorer.parts = ("similarity",)
+    assert scored(tmp_path, "left\tright\nrs5\tAsthma\n", scorer)[1][2:] == ["", "", "no vector of a SNP"]
 
 
 def test_a_new_text_takes_association_and_degree_of_the_known_text_that_is_nearest(tmp_path: Path) -> None:
@@ -241,7 +280,7 @@ def test_the_score_is_the_cosine_where_more_does_not_help(tmp_path: Path) -> Non
     scorer, folder = world(tmp_path)
     split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
     ranking = fitted(scorer, split, folder)
-    assert ranking.weights == {}
+    assert ranking.networks == {}
     assert ranking.n_pairs > 50
 
 
@@ -252,9 +291,19 @@ def test_neighbours_count_where_the_cosine_says_nothing(tmp_path: Path) -> None:
     np.random.default_rng(0).shuffle(vectors)
     scorer = Scorer(replace(scorer.model, snp_vectors=vectors), ENCODER.encode, evidence=scorer.evidence)
     ranking = fitted(scorer, split, folder)
-    assert len(ranking.weights) == 2 ** len(PARTS) - 1
+    assert len(ranking.networks) == 2 ** (len(PARTS) - 1) - 1  # the effect comes on top
     assert ranking.gain > 0.2
     assert fitted(scorer, split, folder) == ranking
+
+
+def test_a_network_with_hidden_units_tells_what_a_sum_cannot() -> None:
+    random = np.random.default_rng(0)
+    features = np.zeros((4000, len(FEATURES)), dtype=np.float32)
+    features[:, :2] = random.uniform(-1, 1, (4000, 2))
+    label = features[:, 0] * features[:, 1] > 0
+    used = np.arange(4000) < 3000
+    right = {hidden: ((fit(features, label, used, hidden=hidden)(features) > 0) == label)[~used].mean() for hidden in (0, 32)}
+    assert right[0] < 0.6 < 0.8 < right[32]
 
 
 def test_single_pairs_are_held_out_beside_the_loci_and_none_twice(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ python docs/benchmarks/score_features.py --workspace FOLDER                  # d
 python docs/benchmarks/score_features.py --workspace FOLDER --part test      # the weights of ranking.json on the test pairs
 
 Prints AUC for the trait's SNPs and the SNP's traits, by kind of held-out pair: by locus, of SNPs that training saw or that
-have their LD block only, and one by one. Features are computed once and kept in --cache; the workspace is only read.
+have their LD block only, and one by one; SNPs without a vector have no similarity. Features are computed once and kept in --cache; the workspace is only read.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ def _computed(workspace: Workspace, part: str, n_pairs: int) -> dict[str, Any]:
             draws = Draws.of(world, split, "test", most_pairs=n_pairs, seed=SEED, matched=matched)
             assert draws is not None
             drawn.append(("matched" if matched else "test", draws))
+        nearby = replace(world, snp_rows=world.nearby_rows, seen_snps=np.fromiter(world.nearby_rows.values(), np.int64))
+        if (draws := Draws.of(nearby, split, "test", most_pairs=n_pairs, seed=SEED)) is not None:
+            drawn.append((ranking.NEARBY, draws))
     else:
         drawn = list(ranking.drawn(world, split, SEED, most_pairs=n_pairs).items())
     features, label, valid, owner = ranking.examples(signals, [draws for _, draws in drawn])
@@ -101,7 +105,9 @@ def _print(name: str, scores: Any, found: dict[str, Any]) -> None:
             rows = slice(start + n + number * n * N_NEGATIVES, start + n + (number + 1) * n * N_NEGATIVES)
             others, usable = scores[rows].reshape(n, N_NEGATIVES), found["valid"][rows].reshape(n, N_NEGATIVES)
             wins = ((positive > others) + 0.5 * (positive == others)) * usable
-            cells.append(f"{float(np.nanmean(wins.sum(axis=1) / np.maximum(1, usable.sum(axis=1)))):.4f}")
+            cells.append(
+                f"{float(np.mean(wins.sum(axis=1) / np.maximum(1, usable.sum(axis=1)))):.4f}" if np.isfinite(positive).all() else "-"
+            )
         start += n * (1 + 2 * N_NEGATIVES)
     if name == FEATURES[0]:
         print(f"{'trait / SNP anchor':34}", *(f"{kind:>15}" for kind in kinds))

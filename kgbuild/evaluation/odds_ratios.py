@@ -52,6 +52,8 @@ def evaluate(evaluated: Evaluated) -> Section:
         held["trait_group"].to_numpy(str), held["variant_id"].to_numpy(str), held["odds_ratio"].to_numpy(float), seed=evaluated.options.seed
     )
     ranked = {"similarity": similarity, "score": score, "degree alone": degree}
+    if (expected := scorer.expected_sizes(texts, text, snp)) is not None:
+        ranked["effect alone"] = expected
     rows = rows_by_gap(made, ranked, resamples=evaluated.options.resamples, seed=evaluated.options.seed)
     notes.append("Odds ratios below 1 are inverted. Ties count half. The interval resamples SNPs: few distinct SNPs carry the large gaps.")
     return Section("Stronger SNP first, by the gap of odds ratios", COLUMNS, rows, ("gap", "ranked_by"), notes, _plots(rows))
