@@ -92,17 +92,18 @@ class Effects:
         weight, total = np.full(len(text), PRIOR), np.full(len(text), PRIOR * (float(self.size.mean()) if len(self.size) else 0.0))
         linked = {level: _members(self.by[level], snp) for level in LEVELS}
         # one product for all levels; where a SNP is asked about with every text, few known traits take part in it
-        used, column = np.unique(self.text[np.concatenate([members for _, members in linked.values()])], return_inverse=True)
+        used = np.zeros(len(known_vectors), dtype=bool)
+        for _, members in linked.values():
+            used[self.text[members]] = True
+        column = (np.cumsum(used) - 1)[self.text]
         alike = np.exp(SHARPNESS * (vectors @ known_vectors[used].T - 1))
-        place = 0
         for level, (count, members) in linked.items():
             rows = np.flatnonzero(count)
             if len(rows):
-                each = NEARER[level] * alike[np.repeat(text[rows], count[rows]), column[place : place + len(members)]]
+                each = NEARER[level] * alike[np.repeat(text[rows], count[rows]), column[members]]
                 first = np.cumsum(count[rows]) - count[rows]
                 weight[rows] += np.add.reduceat(each, first)
                 total[rows] += np.add.reduceat(each * self.size[members], first)
-            place += len(members)
         return np.asarray(total / weight)
 
     def expected(self, features: Floats) -> Floats:
