@@ -72,7 +72,7 @@ class Estimate:
             f"texts      {self.texts:,}; SNPs {self.snps:,}; LD blocks {self.ld_blocks:,}",
             f"weights    {weights}",
             f"steps      {self.steps:,}",
-            f"memory     about {self.memory_bytes / 2**30:.1f} GiB; a checkpoint {self.checkpoint_bytes / 2**30:.2f} GiB on the disk",
+            f"memory     about {self.memory_bytes / 2**30:.1f} GiB while it trains; a checkpoint {self.checkpoint_bytes / 2**30:.2f} GiB on the disk",
             f"time       about {spoken_time(self.training_seconds)} at {self.pairs_per_second:,.0f} pairs/s",
         ]
         if self.encoding_seconds:
