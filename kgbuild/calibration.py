@@ -1,10 +1,11 @@
 """Curated mappings and candidates in; a fit out that turns the evidence on a pair into two probabilities.
 
 `p_target`: a curator would file the subject under the term. `p_same`: both are the same thing, which is p_target times the
-probability that a right target is an exact one. Everything is logistic regression, kept as plain numbers: one of each pair
-by itself, a second that sees the whole list of candidates (what one gains another loses), a third for codes that terms cite
-as cross-references. Each vocabulary has its own coefficients, drawn towards the common ones; one with little gold has the
-common ones, and is marked so.
+probability that a right target is an exact one; but where a term alone has the very name, curators who file elsewhere do not
+make it another thing. Everything is linear in the features and kept as plain numbers: first a choice among a subject's
+candidates and "none of these" (a conditional logit: McFadden 1974), then a logistic regression that recalibrates its
+probabilities, a third for codes that terms cite as cross-references. Each vocabulary has its own coefficients, drawn towards
+the common ones; one with little gold has the common ones, and is marked so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kgbuild.features import FEATURES, NEVER_SAME, Subjects, Terms, measure
-from kgbuild.neighbours import Names, candidates
+from kgbuild.neighbours import Names
+from kgbuild.retrieval import DEPTH, retrieve, with_pairs
 from kgbuild.vocabulary import normalise_name
 
 if TYPE_CHECKING:
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT",
-    "DEPTH",
     "MIN_GOLD",
+    "MOST",
     "NEVER",
+    "RELATIONS",
+    "RISING",
     "Calibration",
     "GoldPairs",
     "Logistic",
+    "choice_logits",
     "citations_of",
     "cited_codes",
     "default_calibration",
@@ -44,29 +49,30 @@ __all__ = [
     "logits_out_of_fold",
     "probabilities_out_of_fold",
     "probabilities_without_set",
-    "with_pairs",
 ]
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]
 
-VERSION = 1
-DEPTH = 20  # candidates that compete
+VERSION = 3
 MIN_GOLD = 200  # judged subjects below which a vocabulary (or a whole workspace) has no fit of its own
 MANY_TEXTS = 15  # a term with more texts is no bridge between them when folds are made
 FOLDS = 5
+RELATIONS = ("exact", "broad", "narrow")  # of a right target: what the term is, beside the subject
 NEVER = 0.05  # highest p_same of a residual or qualified text, or of names that contradict each other
 
 _DEFAULT = Path(__file__).parent / "data" / "calibration-minilm.json"
+_STEPS = 60  # of the optimiser; more changed nothing in cross-validation
 _INVERSE_PENALTY = 0.1  # chosen by cross-validation on curated training sets, like the next two
+_NARROW_WEIGHT = 4.0  # what a narrow target counts, for there are few
 _OWN = 0.5  # how freely a vocabulary departs from the common coefficients
-_SET_WEIGHT = 1500  # judged subjects beyond which a set of curators counts no more
-_FAR = 5  # beyond this rank every third wrong candidate stands for three
+MOST = 1500  # judged subjects of a set of curators beyond which it counts no more
 ABSENT = 0.2  # share of subjects that are shown once more without their right term: "none of these" must be learnt
 _ABSENT_WEIGHT = 0.2  # what such a copy counts; with 1, texts that do have a term come out underconfident
 _LIST_DEPTH, _LATER_WEIGHT = 3, 0.25  # candidates of a list that the second fit looks at, and what those after the first count
 _SAME = "(the same)"  # key of the curve of p_same among the thresholds
 _SAME_FLOOR = 0.9  # lowest p_same that accepts: sets that only say "exact" are easier than code lists, where .9 delivered .96
+_DOUBT = 1.0  # standard errors; without, what was accepted at .95 was .90 right in cross-validation, and with it .92
 _FEW = 30  # pairs above a threshold below which its precision says nothing
 
 # sets of free texts that are unlike the free texts of users (names of diseases, most of them EFO's own): they teach the common
@@ -78,16 +84,23 @@ INTERACTING: tuple[str, ...] = (
     "similarity", "gap", "first", "equal", "tfidf", "label_tfidf", "subject_covered", "target_covered", "log_length_ratio",
     "label_similarity", "is_label", "qualifiers_of_subject", "qualifiers_of_target", "residual_subject", "composite_subject",
     "conflicts", "measured_subject", "measured_target", "prefix_EFO", "prefix_MONDO", "prefix_HP", "prefix_OBA", "prefix_Orphanet",
-    "kind_Disease", "kind_Phenotype", "kind_Measurement", "log_names", "depth", "log_descendants", "leaf", "has_descendant",
+    "kind_Disease", "kind_Phenotype", "kind_Measurement", "log_names", "depth", "log_descendants", "leaf", "used", "has_descendant",
     "has_ancestor", "descendant_gap", "ancestor_gap", "near_first", "log_rank",
 )  # fmt: skip
-# of names alone, so that one fit serves every encoder
-EXACT_FEATURES: tuple[str, ...] = (
-    "equal", "tfidf", "subject_covered", "target_covered", "covered", "log_length_ratio", "length_difference",
-    "qualifiers_of_subject", "qualifiers_of_target", "residual_subject", "residual_target", "composite_subject", "composite_target_only",
-    "conflicts", "sides_of_subject", "sides_of_target", "measured_subject", "measured_target", "malignant_subject", "malignant_target",
+# evidence that two names are one: never a reason against, whatever few judged subjects seem to say
+RISING: tuple[str, ...] = (
+    "similarity", "similarity_over_70", "similarity_over_85", "similarity_over_95", "label_similarity",
+    "equal", "exact", "tfidf", "label_tfidf", "subject_covered", "target_covered", "covered", "alone",
+)  # fmt: skip
+# of names and the hierarchy alone, so that one fit serves every encoder
+RELATION_FEATURES: tuple[str, ...] = (
+    "equal", "exact", "tfidf", "label_tfidf", "subject_covered", "target_covered", "covered", "is_label", "any_equal", "other_equal",
+    "log_length_ratio", "length_difference", "subject_length", "target_length",
+    "qualifiers_of_subject", "qualifiers_of_target", "qualifiers_shared", "residual_subject", "residual_target",
+    "composite_subject", "composite_target", "composite_target_only", "conflicts", "sides_of_subject", "sides_of_target",
+    "measured_subject", "measured_target", "malignant_subject", "malignant_target",
     "number_conflict", "number_of_subject", "number_of_target", "letter_conflict", "letter_of_target",
-    "has_descendant", "has_ancestor", "above_first",
+    "log_names", "depth", "log_descendants", "leaf",
 )  # fmt: skip
 LIST_FEATURES = ("logit", "others", "lead", "lead_of_first")
 CITATION_FEATURES = ("logit", "cited", "cited_alone", "cited_one_to_one", "other_cited")
@@ -115,7 +128,9 @@ class Calibration:
     pairwise: Mapping[str, Logistic]
     listwise: Mapping[str, Logistic]
     citations: Logistic | None
-    exact: Logistic
+    exact: Logistic  # log odds of an exact target, against a broad one
+    narrow: Logistic  # and of a narrow one
+    named: float  # how often a term that alone has the subject's name, as its preferred one, is the same thing
     thresholds: Mapping[str, tuple[tuple[float, float], ...]]  # (probability, precision of what lies above), rising
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -133,9 +148,9 @@ class Calibration:
             vocabularies: The subject's, one per pair.
             citations: What `citations_of` says of the pairs; None keeps cross-references out.
         """
-        columns = features[list(FEATURES)].to_numpy(float)
-        logit = _by_vocabulary(self.pairwise, columns, vocabularies)
-        return self._in_list(logit, pairs["subject"].to_numpy(), vocabularies, citations)
+        columns, subject = features[list(FEATURES)].to_numpy(float), pairs["subject"].to_numpy()
+        logit = choice_logits(_by_vocabulary(self.pairwise, columns, vocabularies), subject)
+        return self._in_list(logit, subject, vocabularies, citations)
 
     def _in_list(self, logit: np.ndarray, subject: np.ndarray, vocabularies: np.ndarray, citations: pd.DataFrame | None) -> np.ndarray:
         logit = _by_vocabulary(self.listwise, _list_columns(logit, subject), vocabularies)
@@ -144,10 +159,21 @@ class Calibration:
             logit = np.where(citations["any_cited"].to_numpy(), cited, logit)
         return _sigmoid(logit)
 
-    def p_exact(self, features: pd.DataFrame) -> np.ndarray:
-        """Compute the probability that a right target is an exact one; never likely for a residual or qualified text."""
-        p = _sigmoid(self.exact.logit(features[list(EXACT_FEATURES)].to_numpy(float)))
-        return np.where(is_never_same(features), np.minimum(p, NEVER), p)
+    def p_relation(self, features: pd.DataFrame) -> np.ndarray:
+        """Compute the probability of each of RELATIONS, (n, 3), given that the target is right; `exact` is never likely for a
+        residual or qualified text.
+        """
+        return _p_relation(self.exact, self.narrow, features)
+
+    def p_same(self, p_target: np.ndarray, p_exact: np.ndarray, alone: np.ndarray) -> np.ndarray:
+        """Compute the probability that both are the same thing.
+
+        Args:
+            p_target: What `p_target` gives.
+            p_exact: First column of `p_relation`.
+            alone: The feature of that name: nobody else has the name.
+        """
+        return _p_same(p_target, p_exact, alone, self.named)
 
     def threshold(self, vocabulary: str, precision: float) -> float:
         """Give the lowest probability from which accepted links reached a precision, out of fold; above 1 when none did."""
@@ -169,7 +195,9 @@ class Calibration:
 
     def to_json(self) -> str:
         """Write every number; the same fit gives the same text."""
-        return json.dumps({"version": VERSION, "features": FEATURES, "exact_features": EXACT_FEATURES, **asdict(self)}, indent=1) + "\n"
+        return (
+            json.dumps({"version": VERSION, "features": FEATURES, "relation_features": RELATION_FEATURES, **asdict(self)}, indent=1) + "\n"
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Calibration:
@@ -179,9 +207,10 @@ class Calibration:
             ValueError: It was written for other features.
         """
         raw = json.loads(text)
-        if raw.pop("version") != VERSION or raw.pop("features") != list(FEATURES) or raw.pop("exact_features") != list(EXACT_FEATURES):
+        made_for = [raw.pop(name, None) for name in ("version", "features", "relation_features")]
+        if made_for != [VERSION, list(FEATURES), list(RELATION_FEATURES)]:
             raise ValueError("the calibration was made for other features than this version of kgbuild measures: fit it again")
-        for name in ("exact", "citations"):
+        for name in ("exact", "narrow", "citations"):
             raw[name] = raw[name] and _logistic(raw[name])
         for name in ("pairwise", "listwise"):
             raw[name] = {vocabulary: _logistic(own) for vocabulary, own in raw[name].items()}
@@ -205,8 +234,7 @@ def _list_columns(logit: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """Say how each candidate stands in its list: LIST_FEATURES of runs of one subject."""
     if not len(logit):
         return np.zeros((0, len(LIST_FEATURES)))
-    new = np.r_[True, subject[1:] != subject[:-1]]
-    starts, group = np.flatnonzero(new), np.cumsum(new) - 1
+    starts, group = _runs(subject)
     p = _sigmoid(logit)
     others = np.log(1e-3 + np.maximum(np.add.reduceat(p, starts)[group] - p, 0))
     first = np.maximum.reduceat(logit, starts)[group]
@@ -214,6 +242,27 @@ def _list_columns(logit: np.ndarray, subject: np.ndarray) -> np.ndarray:
     second = np.maximum.reduceat(np.where(is_first, -9.0, logit), starts)[group]
     lead = np.clip(np.where(is_first, logit - second, logit - first), -5, 5)
     return np.column_stack([logit, others, lead, np.where(is_first, np.maximum(lead, 0), 0)])
+
+
+def choice_logits(utility: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Compute the log odds that each candidate is chosen among those of its subject and "none of these", whose utility is 0.
+
+    >>> np.round(choice_logits(np.array([0.0, 0.0, 2.0]), np.array([0, 0, 1])), 4).tolist()  # one of three, twice; 2 against none
+    [-0.6931, -0.6931, 2.0]
+    """
+    if not len(utility):
+        return np.zeros(0)
+    starts, group = _runs(subject)
+    most = np.maximum(np.maximum.reduceat(utility, starts), 0)
+    weight = np.exp(utility - most[group])
+    others = (np.add.reduceat(weight, starts) + np.exp(-most))[group] - weight
+    return utility - most[group] - np.log(np.maximum(others, 1e-12))  # type: ignore[no-any-return]
+
+
+def _runs(subject: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the first row of each run of one subject, and the run of each row."""
+    new = np.r_[True, subject[1:] != subject[:-1]]
+    return np.flatnonzero(new), np.cumsum(new) - 1
 
 
 def _sigmoid(logit: np.ndarray) -> np.ndarray:
@@ -224,6 +273,20 @@ def is_never_same(features: pd.DataFrame) -> np.ndarray:
     """Tell which pairs are never the same thing: one side is residual or qualified, or the names contradict each other."""
     equal: np.ndarray = features["equal"].to_numpy() > 0
     return (features[list(NEVER_SAME)].to_numpy() > 0).any(axis=1) & ~equal  # type: ignore[no-any-return]
+
+
+def _p_relation(exact: Logistic, narrow: Logistic, features: pd.DataFrame) -> np.ndarray:
+    columns = features[list(RELATION_FEATURES)].to_numpy(float)
+    logits = np.column_stack([exact.logit(columns), np.zeros(len(columns)), narrow.logit(columns)])
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = odds / odds.sum(axis=1, keepdims=True)
+    most = np.where(is_never_same(features), np.minimum(p[:, 0], NEVER), p[:, 0])
+    rest = p[:, 1:] * ((1 - most) / np.maximum(1 - p[:, 0], 1e-12))[:, None]
+    return np.column_stack([most, rest])
+
+
+def _p_same(p_target: np.ndarray, p_exact: np.ndarray, alone: np.ndarray, named: float) -> np.ndarray:
+    return np.where(alone > 0, np.maximum(p_target, named), p_target) * p_exact  # type: ignore[no-any-return]
 
 
 def has_default() -> bool:
@@ -244,8 +307,8 @@ def default_calibration() -> Calibration:
 class GoldPairs:
     """Judged subjects with their candidates: one row per pair in every table.
 
-    `pairs` has, beside the columns of `candidates`, `right`, `exact` (1, 0, or NaN where no curator said) and `extra` (a
-    candidate for its cross-reference alone: no example of what names say).
+    `pairs` has, beside the columns of `retrieve`, `right`, `relation` (one of RELATIONS, or empty where no curator said) and
+    `extra` (a candidate for its cross-reference alone: no example of what names say).
     """
 
     subjects: Subjects
@@ -271,6 +334,7 @@ def gold_pairs(
     cited: pd.DataFrame | None = None,
     absent: float = 0.0,
     repeat_absent: bool = False,
+    most: int | None = None,
     progress: Progress | None = None,
 ) -> GoldPairs:
     """Find and measure the candidates of every judged subject, from its label alone.
@@ -281,8 +345,11 @@ def gold_pairs(
         cited: What `cited_codes` gives; these terms become candidates of their code.
         absent: Share of the subjects whose right terms, and what equals them, are kept from the candidates.
         repeat_absent: Show those subjects twice, with and without.
+        most: Subjects of each set of curators that are taken; more of them teach little and cost time.
     """
     judged = _judged_subjects(mappings, terms, same or {})
+    if most is not None:
+        judged = _at_most(judged, most)
     chosen = _drawn(judged["subject_id"] + "\x1f" + judged["subject_label"], absent)
     judged["absent"] = chosen if not repeat_absent else np.zeros(len(chosen), bool)
     if repeat_absent:
@@ -293,9 +360,9 @@ def gold_pairs(
     subjects = Subjects(
         Names([str(row) for row in range(len(labels))], labels, np.arange(len(labels)), embed(labels)), judged["vocabulary"].tolist()
     )
-    pairs = candidates(subjects.names, terms.names, DEPTH + 5, progress=progress)  # five to spare for what is taken out
+    pairs = retrieve(subjects.names, terms, DEPTH + 5, progress=progress)  # five to spare for what is taken out
     if cited is not None:
-        pairs = with_pairs(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited).rename(columns={"asked_for": "cited"})
+        pairs = with_pairs(pairs, subjects.names, judged["subject_id"].tolist(), terms.names, cited)
     pairs = _labelled(pairs, judged, terms)
     features = measure(pairs, subjects, terms)
     citations = None if cited is None else citations_of(pairs, judged["subject_id"].tolist(), terms.names.ids, cited)
@@ -323,19 +390,19 @@ def _judged_subjects(mappings: pd.DataFrame, terms: Terms, same: Mapping[str, fr
     rows = []
     for (set_, vocabulary, subject_id, label), group in frame.groupby(["set", "vocabulary", "subject_id", "subject_label"], sort=True):
         valid = group[group["judged"] == "valid"]
-        by_predicate = {p: _with_same(valid.loc[valid["predicate"] == p, "object_id"], same) for p in ("exact", "broad", "narrow")}
+        by_predicate = {p: _with_same(valid.loc[valid["predicate"] == p, "object_id"], same) for p in RELATIONS}
         rows.append(
             {
                 "set": set_, "vocabulary": vocabulary, "subject_id": subject_id, "subject_label": label,
                 "targets": _with_same(valid["object_id"], same),
                 "wrong": frozenset(group.loc[group["judged"] == "invalid", "object_id"]),
-                "exact": by_predicate["exact"], "inexact": by_predicate["broad"] | by_predicate["narrow"],
+                **by_predicate,
                 "component": group["component"].iloc[0],
             }
         )  # fmt: skip
     import pandas as pd
 
-    columns = ["set", "vocabulary", "subject_id", "subject_label", "targets", "wrong", "exact", "inexact", "component"]
+    columns = ["set", "vocabulary", "subject_id", "subject_label", "targets", "wrong", *RELATIONS, "component"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -344,11 +411,11 @@ def _with_same(ids: Sequence[str], same: Mapping[str, frozenset[str]]) -> frozen
 
 
 def _labelled(pairs: pd.DataFrame, judged: pd.DataFrame, terms: Terms) -> pd.DataFrame:
-    """Say of each pair whether it is right and exact; take out what must be absent; keep DEPTH candidates and the equal ones."""
+    """Say of each pair whether it is right, and how related; take out what must be absent; keep DEPTH candidates and the equal ones."""
     ids = terms.names.ids
     twins = _lexical_twins(terms.names)
-    right, exact, known, stays = [], [], [], []
-    columns = {name: judged[name].tolist() for name in ("targets", "wrong", "exact", "inexact", "absent")}
+    right, relation, known, stays = [], [], [], []
+    columns = {name: judged[name].tolist() for name in ("targets", "wrong", *RELATIONS, "absent")}
     hidden = [
         _with_twins(targets, twins) if absent else frozenset()
         for targets, absent in zip(columns["targets"], columns["absent"], strict=True)
@@ -356,13 +423,13 @@ def _labelled(pairs: pd.DataFrame, judged: pd.DataFrame, terms: Terms) -> pd.Dat
     for subject, target in zip(pairs["subject"], pairs["target"], strict=True):
         id_ = ids[target]
         right.append(id_ in columns["targets"][subject])
-        exact.append(1.0 if id_ in columns["exact"][subject] else 0.0 if id_ in columns["inexact"][subject] else np.nan)
+        relation.append(next((name for name in RELATIONS if id_ in columns[name][subject]), ""))
         known.append(bool(columns["targets"][subject]) or id_ in columns["wrong"][subject])
         stays.append(id_ not in hidden[subject])
-    pairs = pairs.assign(right=right, exact=exact, known=known)[np.array(stays, bool)]
-    within = pairs.groupby("subject").cumcount() < DEPTH
-    found = within | pairs["equal"]
-    return pairs.assign(extra=~found)[found | pairs.get("cited", False)].reset_index(drop=True)
+    pairs = pairs.assign(right=right, relation=relation, known=known)[np.array(stays, bool)]
+    spare = pairs["near"] & (pairs["near"].groupby(pairs["subject"]).cumsum() > DEPTH) & ~pairs["equal"]
+    found = ~spare & pairs["retrieved"]
+    return pairs.assign(extra=~found)[found | pairs["asked_for"]].reset_index(drop=True)
 
 
 def _lexical_twins(names: Names) -> dict[str, frozenset[str]]:
@@ -381,11 +448,23 @@ def _with_twins(targets: frozenset[str], twins: Mapping[str, frozenset[str]]) ->
     return targets.union(*(twins.get(id_, frozenset()) for id_ in targets))
 
 
+def _at_most(judged: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Keep so many subjects of each set, drawn by their hash."""
+    numbers = _hashes(judged["subject_id"] + "\x1f" + judged["subject_label"])
+    rank = judged.assign(number=numbers).groupby("set")["number"].rank(method="first")
+    return judged[(rank <= most).to_numpy()].reset_index(drop=True)
+
+
 def _drawn(keys: Sequence[str], share: float) -> np.ndarray:
     """Draw a share of the keys by their hash: the same keys on every machine, whatever the others are."""
+    return _hashes(keys) < share
+
+
+def _hashes(keys: Sequence[str]) -> np.ndarray:
+    """Turn each key into a number from 0 to 1."""
     import hashlib
 
-    return np.array([int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") < share * 2**64 for key in keys], bool)
+    return np.array([int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64 for key in keys], float)
 
 
 def _components(mappings: pd.DataFrame) -> np.ndarray:
@@ -437,38 +516,6 @@ def cited_codes(xrefs: pd.DataFrame, term_ids: Sequence[str]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def with_pairs(pairs: pd.DataFrame, subjects: Names, subject_ids: Sequence[str], terms: Names, wanted: pd.DataFrame) -> pd.DataFrame:
-    """Add (subject_id, object_id) pairs that the search did not find, and measure their names; `asked_for` marks them all."""
-    import pandas as pd
-
-    rows = pd.DataFrame({"subject_id": subject_ids, "subject": range(len(subject_ids))})
-    places = pd.DataFrame({"object_id": terms.ids, "target": range(len(terms.ids))})
-    asked = rows.merge(wanted[["subject_id", "object_id"]].drop_duplicates(), on="subject_id").merge(places, on="object_id")[
-        ["subject", "target"]
-    ]
-    marked = pairs.merge(asked.assign(asked_for=True), on=["subject", "target"], how="outer", indicator=True)
-    marked["asked_for"] = marked["asked_for"].notna()
-    known, new = marked[marked["_merge"] != "right_only"], marked[marked["_merge"] == "right_only"]
-    frame = pd.concat(
-        [known, _nearest_names(new[["subject", "target"]], subjects, terms).assign(equal=False, asked_for=True)], ignore_index=True
-    )
-    frame = frame.drop(columns="_merge").astype({"subject_name": int, "target_name": int, "equal": bool, "similarity": np.float32})
-    return frame.sort_values(["subject", "similarity", "target"], ascending=[True, False, True]).reset_index(drop=True)
-
-
-def _nearest_names(pairs: pd.DataFrame, subjects: Names, terms: Names) -> pd.DataFrame:
-    """Find, for given pairs, the two names that are nearest."""
-    import pandas as pd
-
-    left = pd.DataFrame({"subject": subjects.owners, "subject_name": np.arange(len(subjects.owners))})
-    right = pd.DataFrame({"target": terms.owners, "target_name": np.arange(len(terms.owners))})
-    frame = pairs.merge(left, on="subject").merge(right, on="target")
-    cosines = np.einsum("ij,ij->i", subjects.vectors[frame["subject_name"]], terms.vectors[frame["target_name"]]) if len(frame) else []
-    frame = frame.assign(similarity=np.round(np.asarray(cosines, np.float32), 6))
-    frame = frame.sort_values(["subject", "target", "similarity", "subject_name", "target_name"], ascending=[True, True, False, True, True])
-    return frame[~frame.duplicated(["subject", "target"])]
-
-
 def citations_of(pairs: pd.DataFrame, subject_ids: Sequence[str], term_ids: Sequence[str], cited: pd.DataFrame) -> pd.DataFrame:
     """Say of each pair whether the term cites the subject's code: `any_cited` and CITATION_FEATURES without the first."""
     import pandas as pd
@@ -501,7 +548,9 @@ def fit(
     gold: GoldPairs,
     *,
     encoder: str,
-    exact_from: Calibration | None = None,
+    logit: np.ndarray | None = None,
+    p: np.ndarray | None = None,
+    relations_from: Calibration | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Calibration | None:
@@ -509,14 +558,19 @@ def fit(
 
     Args:
         encoder: Name of the encoder.
-        exact_from: Whose P(exact) to take where there is no gold that says "not exact".
+        logit: What `logits_out_of_fold` gives, where it is known.
+        p: What `probabilities_out_of_fold` gives, where it is known.
+        relations_from: What equal names are worth, and how right targets are related, where too little gold says so.
     """
     n_judged = len({(gold.sets[s], gold.subjects.names.texts[s]) for s in range(len(gold.sets)) if gold.targets[s]})
-    exact = _fit_exact(gold) or (exact_from.exact if exact_from else None)
-    if n_judged < MIN_GOLD or exact is None:
+    relations, named = _fit_relations(gold), _named(gold)
+    if relations_from is not None:
+        relations = relations or (relations_from.exact, relations_from.narrow)
+        named = relations_from.named if named is None else named
+    if n_judged < MIN_GOLD or relations is None:
         return None
-    logit = logits_out_of_fold(gold, progress=progress)
-    p = _recalibrated_out_of_fold(gold, logit)
+    logit = logits_out_of_fold(gold, progress=progress) if logit is None else logit
+    p = probabilities_out_of_fold(gold, logit) if p is None else p
     everything = np.ones(len(gold.pairs), bool)
     counts = {
         name: int(sum(s == name and bool(t) for s, t in zip(gold.sets, gold.targets, strict=True))) for name in sorted(set(gold.sets))
@@ -526,8 +580,9 @@ def fit(
         _fit_pairwise(gold, everything),
         _fit_listwise(gold, logit, everything),
         _fit_citations(gold, p),
-        exact,
-        _thresholds(gold, p) | {_SAME: _same_curve(gold, p) or (exact_from.thresholds.get(_SAME, ()) if exact_from else ())},
+        *relations,
+        named or 0.0,
+        _thresholds(gold, p) | {_SAME: _same_curve(gold, p) or (relations_from.thresholds.get(_SAME, ()) if relations_from else ())},
         {"name": "workspace", "gold": counts, **(provenance or {})},
     )
 
@@ -541,13 +596,9 @@ def probabilities_without_set(gold: GoldPairs, name: str, logit: np.ndarray) -> 
     subject = gold.pairs["subject"].to_numpy()
     own = (np.array(gold.sets, dtype=object) == name)[subject]
     vocabularies = gold.vocabularies[subject]
-    first = _by_vocabulary(_fit_pairwise(gold, ~own), gold.features[list(FEATURES)].to_numpy(float), vocabularies)
+    utility = _by_vocabulary(_fit_pairwise(gold, ~own), gold.features[list(FEATURES)].to_numpy(float), vocabularies)
+    first = choice_logits(utility, subject)
     return _sigmoid(_by_vocabulary(_fit_listwise(gold, logit, ~own), _list_columns(first, subject), vocabularies))
-
-
-def probabilities_out_of_fold(gold: GoldPairs, *, progress: Progress | None = None) -> np.ndarray:
-    """Compute p_target of each pair with fits that saw nothing of its component; cross-references play no part."""
-    return _recalibrated_out_of_fold(gold, logits_out_of_fold(gold, progress=progress))
 
 
 def _folds(gold: GoldPairs) -> np.ndarray:
@@ -557,18 +608,24 @@ def _folds(gold: GoldPairs) -> np.ndarray:
 
 
 def logits_out_of_fold(gold: GoldPairs, *, progress: Progress | None = None) -> np.ndarray:
-    """Compute the first fit's logit of each pair, from fits that saw nothing of its component."""
-    fold, logit = _folds(gold), np.zeros(len(gold.pairs))
-    columns, vocabularies = gold.features[list(FEATURES)].to_numpy(float), gold.vocabularies[gold.pairs["subject"].to_numpy()]
+    """Compute the log odds of each pair in the first fit, from fits that saw nothing of its component."""
+    fold, logit, subject = _folds(gold), np.zeros(len(gold.pairs)), gold.pairs["subject"].to_numpy()
+    columns, vocabularies = gold.features[list(FEATURES)].to_numpy(float), gold.vocabularies[subject]
     for number in range(FOLDS):
         rows = fold == number
-        logit[rows] = _by_vocabulary(_fit_pairwise(gold, ~rows), columns[rows], vocabularies[rows])
+        utility = _by_vocabulary(_fit_pairwise(gold, ~rows), columns[rows], vocabularies[rows])
+        logit[rows] = choice_logits(utility, subject[rows])
         if progress:
             progress("calibrating", number + 1, FOLDS)
     return logit
 
 
-def _recalibrated_out_of_fold(gold: GoldPairs, logit: np.ndarray) -> np.ndarray:
+def probabilities_out_of_fold(gold: GoldPairs, logit: np.ndarray) -> np.ndarray:
+    """Compute p_target of each pair with fits that saw nothing of its component; cross-references play no part.
+
+    Args:
+        logit: What `logits_out_of_fold` gives.
+    """
     fold, p = _folds(gold), np.zeros(len(logit))
     subject = gold.pairs["subject"].to_numpy()
     columns, vocabularies = _list_columns(logit, subject), gold.vocabularies[subject]
@@ -597,9 +654,74 @@ def _rank_within(value: np.ndarray, subject: np.ndarray) -> np.ndarray:
 
 
 def _fit_pairwise(gold: GoldPairs, rows: np.ndarray) -> dict[str, Logistic]:
-    kept, weights = _thinned(gold, rows)
+    """Fit the choice among candidates: common coefficients and, for each vocabulary with enough gold, what it adds in some places."""
+    kept = np.flatnonzero(rows & ~gold.pairs["extra"].to_numpy())
+    subject = gold.pairs["subject"].to_numpy()[kept]
     columns = gold.features[list(FEATURES)].to_numpy(np.float32)[kept]
-    return _fit_by_vocabulary(gold, columns, kept, weights, [FEATURES.index(name) for name in INTERACTING])
+    mean, spread = _scale(columns)
+    names = [v for v in sorted(set(gold.subjects.vocabularies)) if _n_judged(gold, v) >= MIN_GOLD]
+    places = [FEATURES.index(name) for name in INTERACTING]
+    design = _Design(((columns - mean) / spread).astype(np.float32), gold.vocabularies[subject], names, places)
+    rising = [FEATURES.index(name) for name in RISING]
+    coefficients = _choose(design, subject, gold.pairs["right"].to_numpy()[kept], _subject_weights(gold)[subject], rising)
+    return _unscaled(coefficients[:-1], float(coefficients[-1]), names, places, mean, spread)
+
+
+class _Design:
+    """Columns of all rows; beside them, for each vocabulary, its rows' columns in some places and a constant; a constant last."""
+
+    def __init__(self, scaled: np.ndarray, vocabularies: np.ndarray, names: Sequence[str], places: list[int]) -> None:
+        self._columns = np.column_stack([scaled, np.ones(len(scaled), np.float32)])
+        self._rows = [np.flatnonzero(vocabularies == name) for name in names]
+        self._own = [np.column_stack([scaled[rows][:, places] * np.float32(_OWN), np.ones(len(rows), np.float32)]) for rows in self._rows]
+        self._width = len(places) + 1
+        self.size = scaled.shape[1] + self._width * len(names) + 1
+
+    def utilities(self, coefficients: np.ndarray) -> np.ndarray:
+        """Multiply each row by the coefficients."""
+        small = coefficients.astype(np.float32)
+        common = np.r_[small[: self._columns.shape[1] - 1], small[-1:]]
+        utility: np.ndarray = (self._columns @ common).astype(float)
+        for number, (rows, own) in enumerate(zip(self._rows, self._own, strict=True)):
+            start = len(common) - 1 + number * self._width
+            utility[rows] += own @ small[start : start + self._width]
+        return utility
+
+    def gradient(self, slope: np.ndarray) -> np.ndarray:
+        """Multiply each coefficient's column by a slope per row."""
+        small = slope.astype(np.float32)
+        common = self._columns.T @ small
+        parts = [own.T @ small[rows] for rows, own in zip(self._rows, self._own, strict=True)]
+        return np.concatenate([common[:-1], *parts, common[-1:]]).astype(float)
+
+
+def _choose(design: _Design, subject: np.ndarray, right: np.ndarray, weights: np.ndarray, rising: Sequence[int]) -> np.ndarray:
+    """Fit a conditional logit: each subject chooses among its right candidates, or none of them where there is none.
+
+    The common coefficients in the places `rising` are 0 or more.
+    """
+    from scipy.optimize import minimize
+
+    starts, group = _runs(subject)
+    has_right, weight = np.logical_or.reduceat(right, starts), weights[starts]
+    penalty = np.full(design.size, 1 / _INVERSE_PENALTY)
+    penalty[-1] = 0
+    least = np.full(design.size, -np.inf)
+    least[list(rising)] = 0
+
+    def loss(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
+        utility = design.utilities(coefficients)
+        most = np.maximum(np.maximum.reduceat(utility, starts), 0)
+        odds, none = np.exp(utility - most[group]), np.exp(-most)
+        total = np.add.reduceat(odds, starts) + none
+        chosen = np.maximum(np.where(has_right, np.add.reduceat(odds * right, starts), none), 1e-300)
+        slope = odds / total[group] - np.where(right, odds / chosen[group], 0)
+        value = -(weight * np.log(chosen / total)).sum() + (penalty * coefficients**2).sum() / 2
+        return float(value), design.gradient(slope * weights) + penalty * coefficients
+
+    bounds = [(low, np.inf) for low in least]
+    found: np.ndarray = minimize(loss, np.zeros(design.size), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS}).x
+    return found
 
 
 def _fit_by_vocabulary(
@@ -687,50 +809,64 @@ def _cross_walks(gold: GoldPairs) -> frozenset[str]:
     """
     subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
     said = np.array(gold.sets, dtype=object)[subject]
-    other = set(said[right & ~(gold.pairs["exact"].to_numpy() == 1)])
+    other = set(said[right & (gold.pairs["relation"].to_numpy() != "exact")])
     return frozenset(set(gold.sets) - other)
-
-
-def _thinned(gold: GoldPairs, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep a third of the far wrong candidates at three times the weight; weigh a subject by the size of its curators' set."""
-    subject, right = gold.pairs["subject"].to_numpy(), gold.pairs["right"].to_numpy()
-    rank = np.rint(np.exp(gold.features["log_rank"].to_numpy())).astype(int)
-    far = (rank > _FAR) & ~right
-    kept = np.flatnonzero(rows & ~gold.pairs["extra"].to_numpy() & (~far | ((subject + rank) % 3 == 0)))
-    weights = np.where(far, 3.0, 1.0)[kept] * _subject_weights(gold)[subject[kept]]
-    return kept, weights
 
 
 def _subject_weights(gold: GoldPairs) -> np.ndarray:
     sizes = {name: gold.sets.count(name) for name in set(gold.sets)}
-    of_set = np.array([min(1.0, _SET_WEIGHT / sizes[name]) for name in gold.sets])
+    of_set = np.array([min(1.0, MOST / sizes[name]) for name in gold.sets])
     return np.where(gold.absent, _ABSENT_WEIGHT, 1.0) * of_set  # type: ignore[no-any-return]
 
 
-def _fit_exact(gold: GoldPairs) -> Logistic | None:
-    """Fit P(exact | right) on targets that curators called exact, broad or narrow, and on right targets of residual and
-    qualified texts, which are never exact; None when nothing was called broad or narrow.
+def _named(gold: GoldPairs) -> float | None:
+    """Count how often a term that alone has the subject's name is the same thing, in sets that only state what is the same:
+    whoever files under another term does not say that this one is something else. None where there are few such pairs.
+    """
+    subject = gold.pairs["subject"].to_numpy()
+    walk = np.isin(np.array(gold.sets, dtype=object)[subject], sorted(_cross_walks(gold)))
+    rows = walk & (gold.features["alone"].to_numpy() > 0) & ~gold.absent[subject] & ~gold.pairs["extra"].to_numpy(bool)
+    right = gold.pairs["right"].to_numpy(bool)[rows]
+    return round(float((right.sum() + 1) / (len(right) + 2)), 6) if len(right) >= _FEW else None
+
+
+def _fit_relations(gold: GoldPairs) -> tuple[Logistic, Logistic] | None:
+    """Fit how a right target is related (log odds of exact and of narrow, against broad) on targets that curators called one of
+    RELATIONS, and on right targets of residual and qualified texts, which are never exact and count as broad; None where too
+    few were called broad.
     """
     from sklearn.linear_model import LogisticRegression
 
     right = gold.pairs["right"].to_numpy()
-    exact = gold.pairs["exact"].to_numpy()
-    if (right & (exact == 0)).sum() < MIN_GOLD // 4:
+    said = np.where(right, gold.pairs["relation"].to_numpy(), "")
+    if (said == "broad").sum() < MIN_GOLD // 4:
         return None
-    never = is_never_same(gold.features) & right & np.isnan(exact)
-    label = np.where(never, 0.0, exact)
-    rows = np.flatnonzero(right & ~np.isnan(label))
-    kinds = np.where(never, "never", np.array(gold.sets, dtype=object)[gold.pairs["subject"].to_numpy()])[rows]
-    judged_both = {kind for kind in set(kinds) if len(set(label[rows][kinds == kind])) == 2}
+    never = is_never_same(gold.features) & right & (said == "")
+    label = np.where(never, "broad", said)
+    rows = np.flatnonzero(label != "")
+    label, kinds = label[rows], np.where(never, "never", np.array(gold.sets, dtype=object)[gold.pairs["subject"].to_numpy()])[rows]
+    judged = {kind for kind in set(kinds) if len(set(label[kinds == kind]) & {"exact", "broad"}) == 2}
     # sets that only ever say "exact" are of another kind of list: they count, but little
-    weights = np.array([1.0 if kind in judged_both else 100 / np.count_nonzero(kinds == kind) for kind in kinds])
-    columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)[rows]
+    weights = np.array([1.0 if kind in judged else min(1.0, 100 / np.count_nonzero(kinds == kind)) for kind in kinds])
+    columns = gold.features[list(RELATION_FEATURES)].to_numpy(float)[rows]
+    weights = weights * np.where(label == "narrow", _NARROW_WEIGHT, 1.0)
     mean, spread = _scale(columns)
-    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000).fit(
-        (columns - mean) / spread, label[rows], sample_weight=np.minimum(weights, 1.0)
-    )
-    raw = model.coef_[0] / spread
-    return Logistic(round(float(model.intercept_[0] - raw @ mean), 6), tuple(np.round(raw, 6).tolist()))
+    model = LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
+    model.fit((columns - mean) / spread, label.astype(str), sample_weight=weights)
+    return _against_broad(model, "exact", mean, spread), _against_broad(model, "narrow", mean, spread)
+
+
+def _against_broad(model: Any, relation: str, mean: np.ndarray, spread: np.ndarray) -> Logistic:
+    """Take the log odds of a relation against broad from a fit of several; of a relation that nobody saw, next to nothing."""
+    known = model.classes_.tolist()
+    if relation not in known:
+        return Logistic(-20.0, (0.0,) * len(mean))
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(known) == 2:  # one row, for the class that comes second
+        coefficients, intercepts = np.vstack([-coefficients / 2, coefficients / 2]), np.r_[-intercepts / 2, intercepts / 2]
+    one, other = known.index(relation), known.index("broad")
+    raw = (coefficients[one] - coefficients[other]) / spread
+    return Logistic(round(float(intercepts[one] - intercepts[other] - raw @ mean), 6), tuple(np.round(raw, 6).tolist()))
 
 
 def _thresholds(gold: GoldPairs, p: np.ndarray) -> dict[str, tuple[tuple[float, float], ...]]:
@@ -753,25 +889,31 @@ def _thresholds(gold: GoldPairs, p: np.ndarray) -> dict[str, tuple[tuple[float, 
 
 def _same_curve(gold: GoldPairs, p: np.ndarray) -> tuple[tuple[float, float], ...]:
     """Give the precision of p_same, out of fold, on sets whose curators say which targets are exact."""
-    subject, label = gold.pairs["subject"].to_numpy(), gold.pairs["exact"].to_numpy()
+    subject, exact = gold.pairs["subject"].to_numpy(), gold.pairs["relation"].to_numpy() == "exact"
     sets = np.array(gold.sets, dtype=object)[subject]
-    says = np.isin(sets, sorted({name for name, value in zip(sets, label, strict=True) if value == 1}))
-    fold, p_exact = _folds(gold), np.zeros(len(p))
-    columns = gold.features[list(EXACT_FEATURES)].to_numpy(float)
+    says = np.isin(sets, sorted(set(sets[exact])))
+    fold, p_same = _folds(gold), np.zeros(len(p))
+    alone = gold.features["alone"].to_numpy()
     for number in range(FOLDS):
-        fitted = _fit_exact(replace(gold, pairs=gold.pairs.assign(right=gold.pairs["right"] & (fold != number))))
+        rows = fold == number
+        others = replace(gold, pairs=gold.pairs.assign(right=gold.pairs["right"] & ~rows, extra=gold.pairs["extra"] | rows))
+        fitted = _fit_relations(others)
         if fitted is None:
             return ()
-        p_exact[fold == number] = _sigmoid(fitted.logit(columns[fold == number]))
-    p_exact = np.where(is_never_same(gold.features), np.minimum(p_exact, NEVER), p_exact)
-    return _curve((p * p_exact)[says], (label == 1)[says], _subject_weights(gold)[subject][says])
+        p_exact = _p_relation(*fitted, gold.features[rows])[:, 0]
+        p_same[rows] = _p_same(p[rows], p_exact, alone[rows], _named(others) or 0.0)
+    right = exact & gold.pairs["right"].to_numpy()
+    return _curve(p_same[says], right[says], _subject_weights(gold)[subject][says])
 
 
 def _curve(p: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Give (threshold, precision above it, less its standard error): the lowest that seems good enough is one that had luck."""
     points = []
     for threshold in np.round(np.arange(0.3, 0.996, 0.005), 3):
         above = p >= threshold
         total = weights[above].sum()
         if above.sum() >= _FEW:
-            points.append((float(threshold), round(float((weights * right)[above].sum() / total), 4)))
+            reached = float((weights * right)[above].sum() / total)
+            error = (reached * (1 - reached) * (weights[above] ** 2).sum()) ** 0.5 / total
+            points.append((float(threshold), round(reached - _DOUBT * float(error), 4)))
     return tuple(points)

@@ -6,10 +6,12 @@ words that differ change the meaning, how the candidate stands among the others,
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from kgbuild.qualifiers import QUALIFIERS, RESIDUALS, is_composite
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AXES", "FEATURES", "NEVER_SAME", "Subjects", "Terms", "conflicts", "measure"]
+__all__ = ["AXES", "FEATURES", "NEVER_SAME", "Subjects", "Terms", "conflicts", "measure", "products"]
 
 # axis -> its sides: names on different sides of one axis are different things, however alike they look
 AXES: dict[str, tuple[str, ...]] = {
@@ -54,7 +56,7 @@ _NEIGHBOURS = 10  # candidates that a candidate's place in the hierarchy is comp
 FEATURES: tuple[str, ...] = (
     # how alike
     "similarity", "similarity_over_70", "similarity_over_85", "similarity_over_95", "label_similarity",
-    "equal", "exact", "tfidf", "label_tfidf", "subject_covered", "target_covered", "covered", "is_label",
+    "equal", "exact", "tfidf", "label_tfidf", "subject_covered", "target_covered", "covered", "is_label", "alone",
     # how it stands among the candidates
     "gap", "lead", "log_rank", "first", "near", "near_first", "any_equal", "other_equal",
     # words that change the meaning, on one side only
@@ -64,7 +66,7 @@ FEATURES: tuple[str, ...] = (
     "measured_subject", "measured_target", "malignant_subject", "malignant_target",
     "number_conflict", "number_of_subject", "number_of_target", "letter_conflict", "letter_of_target",
     # what the term is
-    *(f"prefix_{p}" for p in _PREFIXES), *(f"kind_{k}" for k in _KINDS), "log_names", "depth", "log_descendants", "leaf",
+    *(f"prefix_{p}" for p in _PREFIXES), *(f"kind_{k}" for k in _KINDS), "log_names", "depth", "log_descendants", "leaf", "used",
     # its relatives among the candidates
     "descendants_near", "ancestors_near", "above_first", "below_first", "descendant_gap", "ancestor_gap", "has_descendant", "has_ancestor",
 )  # fmt: skip
@@ -126,6 +128,13 @@ class Terms:
         return rows
 
     @cached_property
+    def parent_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """The parents of each term, as (starts, rows): those of term i are rows[starts[i]:starts[i + 1]]."""
+        row = {id_: place for place, id_ in enumerate(self.names.ids)}
+        edges = np.array(sorted({(row[c], row[p]) for c, p in self.parents if c in row and p in row and c != p}), np.int64).reshape(-1, 2)
+        return np.searchsorted(edges[:, 0], np.arange(len(row) + 1)), edges[:, 1]
+
+    @cached_property
     def ancestry(self) -> np.ndarray:
         """Every (term, ancestor) as term * n + ancestor, sorted."""
         row = {id_: place for place, id_ in enumerate(self.names.ids)}
@@ -146,6 +155,7 @@ def measure(pairs: pd.DataFrame, subjects: Subjects, terms: Terms) -> pd.DataFra
     similarity, equal = pairs["similarity"].to_numpy().astype(float), pairs["equal"].to_numpy()
     columns |= _alike(rows, similarity, equal, subjects, terms)
     columns |= _standing(rows.subject, similarity, equal)
+    columns["alone"] = _alone(rows.subject, equal) & columns["is_label"]
     columns |= _differences(rows, subjects.traits, terms.traits)
     columns |= _about_the_term(rows.target, terms)
     columns |= _relatives(rows, similarity, terms)
@@ -185,7 +195,7 @@ def _alike(rows: _Rows, similarity: np.ndarray, equal: np.ndarray, subjects: Sub
     return {
         "similarity": similarity,
         **{f"similarity_over_{edge}": np.maximum(similarity - edge / 100, 0) for edge in (70, 85, 95)},
-        "label_similarity": _products(left.vectors, right.vectors, rows.subject_name, labels),
+        "label_similarity": products(left.vectors, right.vectors, rows.subject_name, labels),
         "equal": equal,
         "exact": _same_text(left.texts, right.texts, rows),
         "tfidf": words.tfidf(counted, rows.subject_name, rows.target_name),
@@ -197,7 +207,8 @@ def _alike(rows: _Rows, similarity: np.ndarray, equal: np.ndarray, subjects: Sub
     }
 
 
-def _products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
+def products(left: np.ndarray, right: np.ndarray, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
+    """Multiply rows of two matrices pairwise, some thousands at a time."""
     result = np.empty(len(left_rows), np.float32)
     for start in range(0, len(left_rows), 65_536):
         part = slice(start, start + 65_536)
@@ -231,6 +242,22 @@ class _Words:
         words.data[:] = 1
         return self._grams.transform(normal), words, weights
 
+    def nearest(self, normal: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k names that share the most telling words with each text: rows of the texts and of the names, best first."""
+        from scipy import sparse
+
+        lengths = np.sqrt(np.asarray(self.words.multiply(self.words).sum(axis=1)).ravel())
+        scaled = (sparse.diags(1 / np.maximum(lengths, 1e-6)) @ self.words).T.tocsr()
+        query: list[np.ndarray] = [np.zeros(0, np.int64)]
+        found: list[np.ndarray] = [np.zeros(0, np.int64)]
+        for start in range(0, len(normal), 512):
+            scores = (self._words.transform(normal[start : start + 512]) @ scaled).tocsr()
+            for row, (first, last) in enumerate(itertools.pairwise(scores.indptr)):
+                best = _highest(scores.indices[first:last], scores.data[first:last], k)
+                query.append(np.full(len(best), start + row))
+                found.append(best)
+        return np.concatenate(query), np.concatenate(found)
+
     def tfidf(self, counted: tuple[Any, Any, np.ndarray], left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return _dots(counted[0], self.grams, left, right)
 
@@ -238,6 +265,17 @@ class _Words:
         """Give the share of each side's weight of words that the other side has."""
         shared = _dots(counted[1], self.words, left, right)
         return shared / np.maximum(counted[2][left], 1e-6), shared / np.maximum(self._weights[right], 1e-6)
+
+
+def _highest(places: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
+    """Give the places of the k highest values, best first; equal values come by place."""
+    values = np.round(values, 4)
+    if len(values) > k:
+        cut = np.partition(values, len(values) - k)[len(values) - k]
+        kept = values >= cut
+        places, values = places[kept], values[kept]
+    best: np.ndarray = places[np.lexsort((places, -values))][:k]
+    return best.astype(np.int64)
 
 
 def _dots(left: Any, right: Any, left_rows: np.ndarray, right_rows: np.ndarray) -> np.ndarray:
@@ -267,6 +305,14 @@ def _standing(subject: np.ndarray, similarity: np.ndarray, equal: np.ndarray) ->
         "any_equal": any_equal,
         "other_equal": (any_equal > 0) & ~equal,
     }
+
+
+def _alone(subject: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """Tell which candidates have a name equal to their subject's that no other candidate has."""
+    starts, group = _groups(subject)
+    n = np.add.reduceat(equal.astype(int), starts)[group] if len(starts) else equal.astype(int)
+    alone: np.ndarray = equal & (n == 1)
+    return alone
 
 
 def _groups(subject: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -393,7 +439,15 @@ def _about_the_term(target: np.ndarray, terms: Terms) -> dict[str, Any]:
         "depth": np.sqrt(ancestors)[target],
         "log_descendants": np.log1p(descendants)[target],
         "leaf": (descendants == 0)[target],
+        "used": np.log1p([_texts_of_terms().get(id_, 0) for id_ in terms.names.ids])[target],
     }
+
+
+@lru_cache(maxsize=1)
+def _texts_of_terms() -> dict[str, int]:
+    """Read how many trait texts the curators of the GWAS Catalog filed under a term, beyond the first."""
+    lines = (Path(__file__).parent / "data" / "term_usage.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return {term: int(texts) for term, texts in (line.split("\t") for line in lines)}
 
 
 def _relatives(rows: _Rows, similarity: np.ndarray, terms: Terms) -> dict[str, Any]:

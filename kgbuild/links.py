@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kgbuild import tables
-from kgbuild.calibration import DEPTH, NEVER, Calibration, citations_of, cited_codes, equivalents, is_never_same, with_pairs
+from kgbuild.calibration import NEVER, Calibration, citations_of, cited_codes, equivalents, is_never_same
 from kgbuild.composition import COMPOSITIONS, taken_apart
 from kgbuild.decisions import MANUAL, NO_TERM, NOT
 from kgbuild.features import FEATURES, Subjects, Terms, measure
-from kgbuild.neighbours import Names, candidates
-from kgbuild.vocabulary import VOCABULARIES, text_id
+from kgbuild.neighbours import Names
+from kgbuild.retrieval import retrieve, with_pairs
+from kgbuild.vocabulary import VOCABULARIES, text_id, vocabulary_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPOSED", "DECIDED", "JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
-VERSION = 4
+VERSION = 5
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]
@@ -201,7 +202,7 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     import pandas as pd
 
     ids, term_ids = subjects.names.ids, terms.names.ids
-    pairs = candidates(subjects.names, terms.names, DEPTH)
+    pairs = retrieve(subjects.names, terms)
     pairs = with_pairs(pairs, subjects.names, ids, terms.names, known.pairs())
     features = measure(pairs, subjects, terms)
     citations = citations_of(pairs, ids, term_ids, known.cited)
@@ -214,7 +215,9 @@ def _scored(subjects: Subjects, terms: Terms, known: _Known, calibration: Calibr
     )
     frame["kind"] = np.array(terms.kinds, dtype=object)[pairs["target"]]
     frame["p_target"] = np.nan if calibration is None else calibration.p_target(pairs, features, vocabularies, citations)
-    frame["p_exact"] = np.nan if calibration is None else calibration.p_exact(features)
+    relations = np.full((len(pairs), 3), np.nan) if calibration is None else calibration.p_relation(features)
+    frame["p_exact"], frame["narrower"] = relations[:, 0], relations[:, 2] > relations[:, 1]
+    frame["alone"] = features["alone"].to_numpy() > 0
     if calibration is not None:
         frame = pd.concat([frame, _weighed(features, pairs["subject"].to_numpy(), vocabularies, calibration)], axis=1)
     is_group = frame["subject_id"].str.startswith(_GROUP)
@@ -275,7 +278,8 @@ def _slices(starts: np.ndarray, n: int) -> Iterable[tuple[int, int]]:
 
 def _decided(frame: pd.DataFrame, calibration: Calibration | None, precision: float) -> pd.DataFrame:
     """Order the candidates of each subject and decide on each."""
-    frame = frame.assign(p_same=frame["p_target"] * frame["p_exact"])
+    p_target, p_exact, alone = (frame[name].to_numpy(float) for name in ("p_target", "p_exact", "alone"))
+    frame = frame.assign(p_same=p_target if calibration is None else calibration.p_same(p_target, p_exact, alone))
     frame = _ordered(_predicted(frame, calibration, precision), calibration is not None)
     frame["calibration"] = _calibration_names(frame, calibration)
     frame = _with_one_to_one(_with_parts(frame))
@@ -310,10 +314,10 @@ def _predicted(frame: pd.DataFrame, calibration: Calibration | None, precision: 
         accepted = calibration.accepts(p_target, p_same, frame["vocabulary"].to_numpy(object), precision)
         review = first & (frame["p_target"] >= _REVIEW_AT)
         same = frame["p_same"] >= _SAME_AT
-    broad = accepted | ((frame["p_target"] >= 0.5) & (frame["p_exact"] < 0.5))
+    other = (frame["p_exact"] < 0.5) & (accepted | (frame["p_target"] >= 0.5))
     return frame.assign(
         decision=np.select([accepted, review], ["accept", "review"], "reject"),
-        predicate=np.select([same, broad], ["exact", "broad"], "close"),
+        predicate=np.select([same, other & frame["narrower"], other], ["exact", "narrow", "broad"], "close"),
         justification=np.where(frame["equal"], JUSTIFICATIONS["lexical"], JUSTIFICATIONS["similarity"]),
     )
 
@@ -426,7 +430,7 @@ def _evidence(frame: pd.DataFrame) -> list[list[str]]:
     without = frame["without_in"].astype(object).where(frame["calibration"] == DECIDED)
     decided = frame["decided_in"].astype(object).where(frame["decided_in"].notna(), without).tolist()
     shown = frame["decision"].ne("reject").to_numpy()
-    cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "cited") if name in frame}
+    cells = {name: frame[name].to_numpy(float) for name in (*_SHOWN, "equal", "alone", "cited") if name in frame}
     weighed = _weighed_cells(frame)
     parts = list(zip(frame["composition"], frame["part"], strict=True))
     evidence: list[list[str]] = []
@@ -486,7 +490,7 @@ def map_texts(
     rows = sorted(first.values())
     # two rows of one code with different texts are two subjects: each is known by its place
     names = Names([ids[row] for row in rows], [texts[row] for row in rows], np.arange(len(rows)), embed([texts[row] for row in rows]))
-    subjects = Subjects(names, [_vocabulary_of(ids[row]) for row in rows])
+    subjects = Subjects(names, [vocabulary_of(ids[row]) for row in rows])
     known = _known_to(mappings, xrefs, decisions, subjects, terms)
     decided = _kept(_decided(_scored(subjects, terms, known, calibration), calibration, precision), top_k)
     labels = np.array(terms.names.texts, dtype=object)[terms.label_rows] if terms.names.ids else np.zeros(0, object)
@@ -514,11 +518,6 @@ def _known_to(
     cited, nothing = _visible(cited_codes(xrefs, terms.names.ids), hidden), empty[["subject_id", "object_id"]]
     decided = _nothing_decided() if decisions is None else decisions
     return _Known(curated, cited, nothing, decided, _composed(subjects, terms))
-
-
-def _vocabulary_of(id_: str) -> str:
-    prefix = id_.partition(":")[0]
-    return next((key for key, v in VOCABULARIES.items() if v.prefix == prefix), "text")
 
 
 _SKOS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,16 @@ def test_what_is_written_reads_back_the_same(gold: GoldPairs, tmp_path: Path) ->
     assert candidate_sets.read_candidate_sets(tmp_path) is None
     (tmp_path / candidate_sets.FILE).write_text(sets.to_json())
     assert candidate_sets.read_candidate_sets(tmp_path) == sets
+
+
+def test_the_sets_that_ship_are_those_of_the_calibration_that_ships() -> None:
+    sets = candidate_sets.default_candidate_sets()
+    assert sets is not None
+    shipped = Path(candidate_sets.__file__).parent / "data" / "calibration-minilm.json"
+    assert sets.fitted_with == hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert sets.level == 0.9
+    assert {"", "finngen", "phecode", "text"} <= set(sets.thresholds)
+    assert all(reached["coverage"] >= 0.9 or sets.thresholds[name] == 0 for name, reached in sets.reached.items())
 
 
 def test_a_person_s_answers_are_marked_and_summed_up() -> None:

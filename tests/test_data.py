@@ -16,6 +16,7 @@ NOT_SOURCES = {
     "NOTICE",
     "kgbuild.toml",
     "calibration-minilm.json",
+    "candidate-sets-minilm.json",
 }  # our own: a template, and coefficients that say what they were fitted on
 
 

@@ -45,6 +45,23 @@ def test_every_feature_is_measured_and_finite() -> None:
     assert all(value == value and abs(value) < 1e6 for value in found.values())
 
 
+@pytest.mark.parametrize(
+    ("names", "alone"),
+    [
+        ({"EFO:1": ["asthma"], "EFO:2": ["allergic asthma"]}, [True, False]),
+        ({"EFO:1": ["asthma"], "EFO:2": ["wheezing", "asthma"]}, [False, False]),
+        ({"EFO:1": ["bronchial disease", "asthma"]}, [False]),
+    ],
+)
+def test_a_term_has_a_name_alone_where_it_is_its_preferred_one_and_no_other_term_has_it(
+    names: dict[str, list[str]], alone: list[bool]
+) -> None:
+    left, right = subjects({"text:1": ("Asthma", "text")}), terms(names)
+    pairs = candidates(left.names, right.names)
+    found = measure(pairs, left, right)["alone"].to_numpy()[pairs["target"].argsort()]
+    assert (found > 0).tolist() == alone
+
+
 def test_equal_names_are_covered_whole() -> None:
     found = measured("Crohn's disease", "Crohn disease")
     assert [found[name] for name in ("equal", "exact", "subject_covered", "target_covered")] == pytest.approx([1, 0, 1, 1])

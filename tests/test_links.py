@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -124,11 +125,16 @@ def test_a_code_and_the_one_term_that_cites_it_still_need_names_that_agree(calib
     assert linked("Type 1 diabetes", xrefs=xrefs, calibration=calibration)["MONDO:1"]["predicate"] == "exact"
 
 
-def test_calibrated_links_come_by_p_target_and_same_is_never_likelier_than_target(calibration: Calibration) -> None:
-    rows = list(linked("Type 2 diabetes", calibration=calibration).values())
+def test_calibrated_links_come_by_p_target_and_same_is_likelier_than_target_only_for_the_one_term_of_that_name(
+    calibration: Calibration,
+) -> None:
+    sceptical = replace(calibration, named=0.999)
+    rows = list(linked("Type 2 diabetes", calibration=sceptical).values())
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     assert [row["p_target"] for row in rows] == sorted((row["p_target"] for row in rows), reverse=True)
-    assert all(row["p_same"] <= row["p_target"] for row in rows)
+    alone = [any(line.startswith("alone=1") for line in row["evidence"]) for row in rows]
+    assert alone == [True, False, False, False]
+    assert all(row["p_same"] <= row["p_target"] for row in rows[1:])
     assert rows[0]["object_id"] == "MONDO:2"
 
 

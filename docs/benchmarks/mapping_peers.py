@@ -283,8 +283,10 @@ def run_ours(folder: Path, fit: str) -> None:
     fitted = calibrating.default_calibration()
     if fit != "shipped":
         shown = cited[~cited["subject_id"].isin(set(asked["subject_id"]))]
-        gold = calibrating.gold_pairs(rest, terms, encode, same=same, cited=shown, absent=calibrating.ABSENT, repeat_absent=True)
-        made = calibrating.fit(gold, encoder="minilm", exact_from=fitted)
+        gold = calibrating.gold_pairs(
+            rest, terms, encode, same=same, cited=shown, absent=calibrating.ABSENT, repeat_absent=True, most=calibrating.MOST
+        )
+        made = calibrating.fit(gold, encoder="minilm", relations_from=fitted)
         if made is None:
             sys.exit("too few curated rows to fit on")
         fitted = made

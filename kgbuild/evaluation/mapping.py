@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kgbuild import calibration as calibrating
-from kgbuild.calibration import ABSENT, Calibration, GoldPairs, cited_codes, equivalents, gold_pairs
+from kgbuild.calibration import ABSENT, MOST, RELATIONS, Calibration, GoldPairs, cited_codes, equivalents, gold_pairs
 from kgbuild.candidate_sets import CandidateSets, default_candidate_sets, fit_candidate_sets, right_and_size
 from kgbuild.features import Terms
 from kgbuild.splits import split_mappings
@@ -49,8 +49,8 @@ Progress = Callable[[str, int, int], None]
 
 BINS = 10
 RESAMPLES = 500
+_REPORTED = 500  # subjects of a set that the shipped fit is reported on: the sets that matter most have fewer, and others thousands
 WANTED = (0.95, 0.90)  # precisions of which is told what share is accepted, and how precise that turned out
-RELATIONS = ("exact", "broad", "narrow")
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,12 @@ def calibrate(
     default = calibrating.default_calibration() if calibrating.has_default() else None
     fitted, sets = None, default_candidate_sets() if packaged else None
     if len(fit_rows):
-        gold = gold_pairs(fit_rows, terms, embed, same=same, cited=visible, absent=ABSENT, repeat_absent=True, progress=progress)
-        fitted = calibrating.fit(gold, encoder=encoder, exact_from=default, progress=progress)
+        gold = gold_pairs(fit_rows, terms, embed, same=same, cited=visible, absent=ABSENT, repeat_absent=True, most=MOST, progress=progress)
+        logit = calibrating.logits_out_of_fold(gold, progress=progress)
+        p = calibrating.probabilities_out_of_fold(gold, logit)
+        fitted = calibrating.fit(gold, encoder=encoder, logit=logit, p=p, relations_from=default)
         if fitted is not None:
-            sets = fit_candidate_sets(gold, calibrating.probabilities_out_of_fold(gold, progress=progress))
+            sets = fit_candidate_sets(gold, p)
     used = fitted or (default if packaged else None)
     figures: dict[str, Any] = {
         "calibration": used.provenance.get("name", "workspace") if used else "uncalibrated",
@@ -129,6 +131,7 @@ def evaluate_links(
     same: Mapping[str, frozenset[str]] | None = None,
     cited: pd.DataFrame | None = None,
     precision: float = 0.95,
+    most: int | None = None,
 ) -> dict[str, Any]:
     """Link held-out subjects from their labels and compare with what curators said.
 
@@ -138,33 +141,21 @@ def evaluate_links(
         same: What `equivalents` gives.
         cited: What `cited_codes` gives: the figures are given once more with it.
         precision: The one that links are accepted at.
+        most: Subjects of each set of curators that are taken; None takes all.
     """
     figures = {}
     parts: list[tuple[str, float, pd.DataFrame | None]] = [("as_is", 0.0, None), ("a_fifth_without_answer", ABSENT, None)]
     if calibration is not None and cited is not None and len(cited):
         parts.append(("with_cross_references", 0.0, cited))
     for name, absent, references in parts:
-        gold = gold_pairs(held_out, terms, embed, same=same, cited=references, absent=absent)
+        gold = gold_pairs(held_out, terms, embed, same=same, cited=references, absent=absent, most=most)
         gold = replace(gold, subjects=replace(gold.subjects, vocabularies=_vocabularies(gold, held_out)))
         p = None
         if calibration is not None:
             vocabularies = gold.vocabularies[gold.pairs["subject"].to_numpy()]
             p = calibration.p_target(gold.pairs, gold.features, vocabularies, gold.citations)
-        said = _relations_said(gold, held_out, terms, same or {})
-        figures[name] = figures_of(gold, p, calibration, precision, sets=sets, said=said)
+        figures[name] = figures_of(gold, p, calibration, precision, sets=sets)
     return figures
-
-
-def _relations_said(gold: GoldPairs, held_out: pd.DataFrame, terms: Terms, same: Mapping[str, frozenset[str]]) -> np.ndarray:
-    """Give, for each pair, how the curators said that the two are related; empty where they did not."""
-    known: dict[tuple[str, str, str], str] = {}
-    valid = held_out[held_out["predicate"].isin(RELATIONS) & (held_out["judged"] == "valid")]
-    sets = valid["set"] if "set" in valid else [""] * len(valid)
-    for set_, label, id_, predicate in zip(sets, valid["subject_label"], valid["object_id"], valid["predicate"], strict=True):
-        known |= {(set_, label, other): predicate for other in (*same.get(id_, ()), id_)}
-    pairs = zip(gold.pairs["subject"], gold.pairs["target"], strict=True)
-    labels, ids = gold.subjects.names.texts, terms.names.ids
-    return np.array([known.get((gold.sets[subject], labels[subject], ids[target]), "") for subject, target in pairs], dtype=object)
 
 
 def _vocabularies(gold: GoldPairs, held_out: pd.DataFrame) -> list[str]:
@@ -182,7 +173,6 @@ def figures_of(
     precision: float = 0.95,
     *,
     sets: CandidateSets | None = None,
-    said: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Compute figures over all judged subjects, by vocabulary and by curators' set, and their mean over each.
 
@@ -192,10 +182,9 @@ def figures_of(
         p: p_target of each pair.
         calibration: The fit that gave it; accepts links.
         sets: Which candidates to look at.
-        said: The relation of each pair as curators said it, or empty.
     """
-    firsts = _firsts(gold, p, calibration, precision, sets, said)
-    pairs = _relations(gold, calibration, said)
+    firsts = _firsts(gold, p, calibration, precision, sets)
+    pairs = _relations(gold, calibration)
     figures: dict[str, Any] = {"all": _summary(firsts, p is not None) | _relation_figures(pairs)}
     for key in ("vocabulary", "set"):
         parts = {}
@@ -214,7 +203,6 @@ def _firsts(
     calibration: Calibration | None,
     precision: float,
     sets: CandidateSets | None,
-    said: np.ndarray | None,
 ) -> pd.DataFrame:
     """Give one row per judged subject with an answer: its first candidate, the rank of the first right one, and its set."""
     import pandas as pd
@@ -223,9 +211,10 @@ def _firsts(
     frame = gold.pairs[["subject", "right", "similarity", "target"]].assign(p=order)
     wanted = {"accepted": precision, **{f"accepted_at_{w:.0%}": w for w in WANTED}} if calibration is not None and p is not None else {}
     if calibration is not None:
-        vocabularies, p_same = gold.vocabularies[gold.pairs["subject"].to_numpy()], order * calibration.p_exact(gold.features)
+        vocabularies, p_exact = gold.vocabularies[gold.pairs["subject"].to_numpy()], calibration.p_relation(gold.features)[:, 0]
+        p_same = calibration.p_same(order, p_exact, gold.features["alone"].to_numpy())
         frame = frame.assign(**{name: calibration.accepts(order, p_same, vocabularies, value) for name, value in wanted.items()})
-        frame = frame.assign(p_same=p_same, same=_same(gold, said))
+        frame = frame.assign(p_same=p_same, same=_same(gold))
     frame = frame.sort_values(["subject", "p", "similarity", "target"], ascending=[True, False, False, True])
     frame["rank"] = frame.groupby("subject").cumcount() + 1
     judged = [row for row, targets in enumerate(gold.targets) if targets]
@@ -247,29 +236,24 @@ def _firsts(
     return pd.DataFrame(columns)
 
 
-def _same(gold: GoldPairs, said: np.ndarray | None) -> np.ndarray:
+def _same(gold: GoldPairs) -> np.ndarray:
     """Say of each pair whether it is the same thing: 1, 0, or nan where its curators say no more than that it is right."""
-    if said is None:
-        return np.full(len(gold.pairs), np.nan)
-    right = gold.pairs["right"].to_numpy(bool)
+    right, said = gold.pairs["right"].to_numpy(bool), gold.pairs["relation"].to_numpy()
     sets = np.array(gold.sets, dtype=object)[gold.pairs["subject"].to_numpy()]
     tells = np.isin(sets, sorted(set(sets[said != ""])))
     return np.where(tells, np.where(right, np.where(said == "", np.nan, (said == "exact").astype(float)), 0.0), np.nan)
 
 
-def _relations(gold: GoldPairs, calibration: Calibration | None, said: np.ndarray | None) -> pd.DataFrame:
+def _relations(gold: GoldPairs, calibration: Calibration | None) -> pd.DataFrame:
     """Give one row per right pair of which curators said how it is related: what they said, and what the fit says."""
     import pandas as pd
 
-    rows = np.flatnonzero(said != "") if said is not None and calibration is not None else np.zeros(0, np.int64)
+    said = gold.pairs["relation"].to_numpy()
+    rows = np.flatnonzero(said != "") if calibration is not None else np.zeros(0, np.int64)
     subject = gold.pairs["subject"].to_numpy()[rows]
-    columns: dict[str, Any] = {
-        "set": np.array(gold.sets, dtype=object)[subject],
-        "vocabulary": gold.vocabularies[subject],
-        "said": said[rows] if said is not None else np.zeros(0, object),
-    }
-    p_exact = calibration.p_exact(gold.features.iloc[rows]) if calibration is not None else np.zeros(0)
-    return pd.DataFrame(columns | {"fitted": np.where(p_exact >= 0.5, "exact", "broad")})
+    columns = {"set": np.array(gold.sets, dtype=object)[subject], "vocabulary": gold.vocabularies[subject], "said": said[rows]}
+    fitted = calibration.p_relation(gold.features.iloc[rows]).argmax(axis=1) if calibration is not None else rows
+    return pd.DataFrame(columns | {"fitted": np.array(RELATIONS, dtype=object)[fitted]})
 
 
 def _relation_figures(pairs: pd.DataFrame) -> dict[str, Any]:
@@ -434,19 +418,22 @@ def fit_default(efo_path: Path, fit_path: Path, evaluate_path: Path, cache_dir: 
     held = reader.read(evaluate_path, source="evaluate", options={"use": "evaluate"}).tables["mappings"].to_pandas()
     same = equivalents(xrefs)
     cited = cited_codes(xrefs, terms.names.ids)
-    gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True)
-    made = calibrating.fit(gold, encoder=encoder, provenance={"name": "default (MiniLM)", "terms": len(terms.names.ids)})
+    gold = gold_pairs(fit_rows, terms, embed, same=same, cited=cited, absent=ABSENT, repeat_absent=True, most=MOST)
+    logit = calibrating.logits_out_of_fold(gold)
+    p = calibrating.probabilities_out_of_fold(gold, logit)
+    provenance = {"name": "default (MiniLM)", "terms": len(terms.names.ids)}
+    made = calibrating.fit(gold, encoder=encoder, logit=logit, p=p, provenance=provenance)
     if made is None:
         raise ValueError(f"{fit_path} holds too few judged subjects")
-    sets = fit_candidate_sets(gold, calibrating.probabilities_out_of_fold(gold))
-    figures = evaluate_links(held, terms, embed, made, sets=sets, same=same, cited=cited)
-    left_out = _each_set_left_out(gold)
+    sets = fit_candidate_sets(gold, p)
+    figures = evaluate_links(held, terms, embed, made, sets=sets, same=same, cited=cited, most=_REPORTED)
+    left_out = _each_set_left_out(gold, logit)
     return replace(made, provenance={**made.provenance, "figures": {"held_out": figures, "each_set_left_out": left_out}}), sets
 
 
-def _each_set_left_out(gold: GoldPairs) -> dict[str, dict[str, Any]]:
+def _each_set_left_out(gold: GoldPairs, logit: np.ndarray) -> dict[str, dict[str, Any]]:
     """Fit without each set of curators in turn, and report on it."""
-    logit, reports = calibrating.logits_out_of_fold(gold), {}
+    reports = {}
     for name in sorted(set(gold.sets)):
         p = calibrating.probabilities_without_set(gold, name, logit)
         own = [
@@ -464,7 +451,7 @@ def _packaged(efo_path: Path, cache_dir: Path) -> tuple[Terms, pd.DataFrame, Emb
     from kgbuild.sources import obo
     from kgbuild.vectors import VectorCache, encode_texts
 
-    encoder, cache = open_encoder(EncoderSpec("minilm")), VectorCache(cache_dir)
+    encoder, cache = open_encoder(EncoderSpec("minilm", precision="fp32", max_length=64)), VectorCache(cache_dir)
 
     def embed(texts: list[str]) -> np.ndarray:
         return unit_rows(encode_texts(texts, encoder, cache))
