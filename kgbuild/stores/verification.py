@@ -19,7 +19,7 @@ __all__ = ["Verification", "verify"]
 
 _AT_ONCE = 2_000  # rows a query is asked for
 _SHOWN = 20  # differences that are spelled out
-_NODES = "UNWIND $keys AS key MATCH (n:{name} {{id: key[0]}}) RETURN key[0] AS key, {properties}"
+_NODES = "UNWIND $keys AS key MATCH (n:Entity:{name} {{id: key[0]}}) RETURN key[0] AS key, {properties}"  # the index is of Entity
 _EDGES = (
     "UNWIND $keys AS key MATCH (:Entity {{id: key[1]}})-[n:{name} {{id: key[0]}}]->(:Entity {{id: key[2]}}) "
     "RETURN key[0] AS key, {properties}"
