@@ -15,6 +15,7 @@ from little_tables import association, concept, table, variant, write
 from kgbuild import pipeline
 from kgbuild.errors import ModelError, UsageError
 from kgbuild.pairs import build_pairs
+from kgbuild.ranking import SINGLE
 from kgbuild.splits import loci_of, read_split, split_mappings, split_snp_traits, trait_groups, write_split
 from kgbuild.workspace import Workspace
 
@@ -283,6 +284,8 @@ def test_a_workspace_is_trained_and_evaluated_on_the_split_that_it_is_told(finis
     (root / "kgbuild.toml").write_text(text.replace('method = "centroid"', 'method = "centroid"\nsplit = "time"\nsince = "2018-01-01"'))
     figures = pipeline.train(Workspace.open(root))[-1].record.facts["figures"]
     split = pd.read_csv(Workspace.open(root).folder("model") / "snp_traits.tsv", sep="\t")
-    assert set(split["by"]) == {"time"}
-    assert {"test", "development", "repeated"} == set(split["part"])
+    one_by_one = split["part"] == SINGLE  # what the score is fitted on beside the split's own development part
+    assert set(split["by"][one_by_one]) == {"pair"}
+    assert set(split["by"][~one_by_one]) == {"time"}
+    assert {"test", "development", "repeated"} == set(split["part"][~one_by_one])
     assert figures["held_out_pairs"] == (split["part"] == "test").sum() > figures["scored_pairs"] > 50
