@@ -147,8 +147,12 @@ class Ranking:
         A part adds what it changes when it comes to others, on average over the orders in which parts can come (Shapley, "A value
         for n-person games", 1953): what the others say already is shared.
         """
+        if tuple(parts) == (EFFECT,):
+            return {EFFECT: self._size(features)}
         subsets = [others for size in range(len(parts) + 1) for others in combinations(sorted(parts), size)]
-        value = {others: self.score(features, others) if others else np.zeros(len(features), dtype=np.float32) for others in subsets}
+        even = np.zeros(len(features), dtype=np.float32)  # the odds of which nothing is known
+        value = {others: self.score(features, others) if {*others} - {EFFECT} else even for others in subsets}
+        value[EFFECT,] = _with_effect(even, self._size(features), self.strength)  # beside others it raises odds, and is none by itself
         added = {part: np.zeros(len(features), dtype=np.float32) for part in PARTS if part in parts}
         for others in subsets:
             share = factorial(len(others)) * factorial(max(0, len(parts) - len(others) - 1)) / factorial(len(parts))

@@ -186,6 +186,7 @@ def test_what_parts_add_sums_to_the_score_of_networks_that_are_not_linear() -> N
         added = ranking.contributions(features, parts)
         assert sorted(added) == sorted(parts)
         np.testing.assert_allclose(sum(added.values()), ranking.score(features, parts), atol=1e-4)
+    assert not replace(ranking, strength=0.0).contributions(features)["effect"].any()
     slow = np.tanh(features @ np.array(inner["inward"]).T + 0.1) @ np.array(inner["outward"]) + 0.5 + features[:, 0]
     np.testing.assert_allclose(ranking.score(features, ("similarity",)), slow, atol=1e-4)
 
