@@ -45,11 +45,12 @@ def short_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
         (texts, tokens, heads, width), in the precision of the query.
     """
     texts, heads, tokens, width = query.shape
-    q, k, v = (side.float().reshape(texts * heads, tokens, width) for side in (query * scaling, key, value))
-    share = torch.bmm(q, k.transpose(1, 2)).clamp(max=LARGEST_LOGIT).exp()
+    # laid out by text and head while they are small, then widened
+    q, k, v = (side.reshape(texts * heads, tokens, width).float() for side in (query, key, value))
+    share = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scaling).clamp_(max=LARGEST_LOGIT).exp_()
     total = share.reshape(-1, tokens) @ share.new_ones(tokens, 1)  # a product, since sums of short rows are slow as well
-    mixed = torch.bmm(share, v) / total.view(texts * heads, tokens, 1)
-    return mixed.view(texts, heads, tokens, width).transpose(1, 2).to(query.dtype, memory_format=torch.contiguous_format)
+    mixed = torch.bmm(share, v).div_(total.view(texts * heads, tokens, 1)).to(query.dtype)
+    return mixed.view(texts, heads, tokens, width).transpose(1, 2).contiguous()
 
 
 def _attend(

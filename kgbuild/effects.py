@@ -49,6 +49,7 @@ class Effects:
         text: (known,) number of the evidence's text.
         size: (known,) |log OR|.
         weights: A constant and a weight for each of FEATURES; empty: not fitted.
+        weights_of_snp: The same for all of FEATURES but the first: what can be said of a SNP whatever the trait.
     """
 
     facts: Floats
@@ -56,6 +57,7 @@ class Effects:
     text: Integers
     size: Floats
     weights: tuple[float, ...] = ()
+    weights_of_snp: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, evidence: Evidence, known: pd.DataFrame, regions: Mapping[str, tuple[str, int]]) -> Effects:
@@ -108,10 +110,11 @@ class Effects:
 
     def expected(self, features: Floats) -> Floats:
         """Give the expected |log OR|; 0 for all where there was nothing to fit on."""
-        if not self.weights:
-            return np.zeros(len(features), dtype=np.float32)
-        weights = np.asarray(self.weights)
-        return np.asarray(np.clip(features @ weights[1:] + weights[0], 0, LARGEST), dtype=np.float32)
+        return _sums(features, self.weights)
+
+    def expected_of_snp(self, features: Floats) -> Floats:
+        """Give the same whatever the trait: the traits of one SNP have one number."""
+        return _sums(features[:, 1:], self.weights_of_snp)
 
     def save(self, folder: Path, name: str = "effects") -> None:
         """Write effects.npz and effects.json, or files of another name."""
@@ -119,7 +122,7 @@ class Effects:
         for level, lists in self.by.items():
             arrays |= {f"{level}.{part}": getattr(lists, part).astype(np.int32) for part in ("units", "members", "starts")}
         np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-        document = {"features": FEATURES, "weights": self.weights}
+        document = {"features": FEATURES, "weights": self.weights, "weights_of_snp": self.weights_of_snp}
         (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -132,13 +135,19 @@ class Effects:
         if not (folder / f"{name}.json").exists():
             return None
         document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        if document["features"] != list(FEATURES):
+        if document["features"] != list(FEATURES) or "weights_of_snp" not in document:
             raise ModelError(f"{folder / name}.json is of an earlier version", advice="Train again: kgbuild train")
         with np.load(folder / f"{name}.npz") as archive:
             arrays = dict(archive)
         parts = ("units", "members", "starts")
         by = {level: Lists(*(arrays[f"{level}.{part}"].astype(np.int64) for part in parts)) for level in LEVELS}
-        return cls(arrays["facts"], by, arrays["text"].astype(np.int64), arrays["size"], tuple(document["weights"]))
+        return cls(
+            arrays["facts"],
+            by,
+            arrays["text"].astype(np.int64),
+            arrays["size"],
+            *(tuple(document[name]) for name in ("weights", "weights_of_snp")),
+        )
 
 
 def known_effects(folder: Path, hidden: Collection[tuple[str, str]] = ()) -> pd.DataFrame:
@@ -164,13 +173,25 @@ def fit(effects: Effects, features: Floats, size: Floats) -> Effects:
     """Fit the weights on (pairs, FEATURES) and their |log OR|, which were kept from training; none where they are fewer than LEAST_PAIRS."""
     if len(size) < LEAST_PAIRS:
         return effects
+    return replace(effects, weights=_ridge(features, size), weights_of_snp=_ridge(features[:, 1:], size))
+
+
+def _ridge(features: Floats, size: Floats) -> tuple[float, ...]:
+    """Give a constant and a weight for each feature."""
     from sklearn.linear_model import Ridge
 
     mean, spread = features.mean(axis=0, dtype=np.float64), np.maximum(features.std(axis=0, dtype=np.float64), 1e-6)
     model = Ridge(PENALTY).fit((features - mean) / spread, size)
     weights = model.coef_ / spread
     constant = float(model.intercept_ - weights @ mean)
-    return replace(effects, weights=tuple(round(float(value), 6) for value in (constant, *weights)))
+    return tuple(round(float(value), 6) for value in (constant, *weights))
+
+
+def _sums(features: Floats, weights: tuple[float, ...]) -> Floats:
+    if not weights:
+        return np.zeros(len(features), dtype=np.float32)
+    of = np.asarray(weights)
+    return np.asarray(np.clip(features @ of[1:] + of[0], 0, LARGEST), dtype=np.float32)
 
 
 def _members(lists: Lists, snp: Integers) -> tuple[Integers, Integers]:

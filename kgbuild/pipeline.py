@@ -164,7 +164,7 @@ def _tables_stage(workspace: Workspace, configuration: Configuration, hashes: di
 
 
 def _model_stage(workspace: Workspace, configuration: Configuration, tables: Stage) -> Stage:
-    from kgbuild import pairs, triples
+    from kgbuild import pairs, ranking, triples
 
     wanted = configuration.train
     bridges = wanted.method == "biobridge"
@@ -173,7 +173,11 @@ def _model_stage(workspace: Workspace, configuration: Configuration, tables: Sta
         "model",
         triples.VERSION if bridges else pairs.VERSION,
         {"tables": tables.key, **{f"vectors of {type_}": workspace.input_hash(path) for type_, path in files.items() if path.is_file()}},
-        {"encoder": configuration.encoder.model_dump(), "train": configuration.train.model_dump()},
+        {
+            "encoder": configuration.encoder.model_dump(),
+            "train": configuration.train.model_dump(),
+            **({} if bridges else {"score": ranking.VERSION}),
+        },
     )
 
 
@@ -562,7 +566,9 @@ def _fitted(data: TrainingData, model: Model, encode: Encode, snp_traits: pd.Dat
     known = Effects.of(evidence, known_effects(tables_dir, hidden), regions)
     effects = ranking.fit_effects(Signals(model, encode, evidence, known), tables_dir, snp_traits)
     effects.save(folder)
-    replace(Effects.of(every, known_effects(tables_dir), regions), weights=effects.weights).save(folder, ALL_EFFECTS)
+    replace(Effects.of(every, known_effects(tables_dir), regions), weights=effects.weights, weights_of_snp=effects.weights_of_snp).save(
+        folder, ALL_EFFECTS
+    )
     scorer = scoring.Scorer(model, encode, evidence=evidence, effects=effects)
     assert scorer.signals is not None
     scorer.ranking = ranking.fit_ranking(scorer.signals, scorer.world(tables_dir), snp_traits)

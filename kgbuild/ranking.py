@@ -1,26 +1,24 @@
 """Development pairs in, weights out: how the features of a pair of a text and a SNP make one score.
 
-    score = constant + weights · features + sum over units of weight · tanh(constant + weights · features)
+A small network (`kgbuild.network`) is fitted to tell pairs that training did not see from pairs that are not known, for both
+anchors at once, so it is the logarithm of odds under as many negatives as positives: it orders pairs, and is no probability
+that one is true. It is either linear, or has hidden units: what a cosine says of a SNP that has associations of its own is
+not what it says of one that has an LD block alone, and no sum of features can tell that. Cross-validation chooses. Half of
+the development pairs are drawn by trait and locus (no LD mate of them stays with the trait), half one by one. Each subset
+of parts has a network of its own, so that what is left when a part is switched off is the best that the others can do.
 
-is fitted to tell pairs that training did not see from pairs that are not known, for both anchors at once, so it is the
-logarithm of odds under as many negatives as positives: it orders pairs, and is no probability that one is true. It is either
-linear, or has a hidden layer on top (`Network`): what a cosine says of a SNP that has associations of its own is not what it
-says of one that has an LD block alone, and no sum of features can tell that. Cross-validation chooses. Half of the development
-pairs are drawn by trait and locus (no LD mate of them stays with the trait), half one by one. Each subset of parts has a
-network of its own, so that what is left when a part is switched off is the best that the others can do.
-
-The expected size of the effect (`kgbuild.effects`) does not tell true pairs from others, so it comes on top:
+How large the effect of a SNP is expected to be (`kgbuild.effects`) does not tell true pairs from others, so it comes on top:
 
     score = network + strength · size · sigmoid(network)
 
-where the size is in standard deviations from its mean. It orders pairs that are likely anyway. The strength is the greatest
-of STRENGTHS that costs less than MOST_LOSS in AUC on the development pairs.
+where the size is that of the SNP whatever the trait, in standard deviations from its mean: the traits of one SNP keep their
+order, and of the SNPs of a trait those that are likely anyway are ordered. The strength is the greatest of STRENGTHS that
+costs less than MOST_LOSS in AUC on the development pairs. The part `effect` by itself is the size for the trait.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
@@ -35,6 +33,7 @@ from kgbuild import effects, tables
 from kgbuild.draws import N_NEGATIVES, Draws, World, interval
 from kgbuild.effects import Effects
 from kgbuild.errors import ModelError
+from kgbuild.network import Network, Rivals, fit_network
 from kgbuild.signals import FEATURES, PARTS, Signals
 from kgbuild.splits import split_snp_traits
 
@@ -46,7 +45,6 @@ __all__ = [
     "EFFECT",
     "MOST_PAIRS",
     "NEARBY",
-    "Network",
     "Ranking",
     "SINGLE",
     "cross_validated",
@@ -55,6 +53,7 @@ __all__ = [
     "fit",
     "fit_effects",
     "fit_ranking",
+    "rivals_of",
     "with_single_pairs",
 ]
 
@@ -63,54 +62,23 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
-VERSION = 3
+VERSION = 4
 SINGLE = "development by pair"
 DEVELOPMENT = {"development": "by locus", SINGLE: "by pair"}
 SHARE = 0.03  # of pairs, that are held out one by one
 MOST_PAIRS = 1_500  # of each kind
-AT_A_TIME = 65_536  # rows whose hidden units are there at a time
 LEAST_PAIRS = 40  # fewer teach nothing
 LEAST_GAIN = 0.002  # in mean AUC on folds that were left out, for the score to be more than the similarity
 FOLDS = 5
-PENALTY = 0.1  # scikit-learn's C, on standardised features; 0.01 and 1 gave the same
 HIDDEN = 32  # units; 48 and two layers of 48 gave the same
-EPOCHS = 12
 EFFECT = "effect"  # the part that orders likely pairs
 TOLD = tuple(name for part, names in PARTS.items() if part != EFFECT for name in names)  # features that tell pairs from others
-SIZE = FEATURES.index(PARTS[EFFECT][0])
+SIZE, SIZE_OF_SNP = (FEATURES.index(name) for name in PARTS[EFFECT])
 STRENGTHS = (4.0, 3.0, 2.0, 1.5, 1.0, 0.5, 0.25)
 MOST_LOSS = 0.002  # in mean AUC
+MOST_LISTS = 400  # of each kind: pairs that are given rivals
+ALIKE, NEAR = 120, 60  # rivals by similarity, and of what is linked to the block and the region
 NEARBY = "no vector"  # kind of pairs whose SNP the model does not place
-
-
-@dataclass(frozen=True)
-class Network:
-    """Features in, a number out: a weighted sum of features, and one of hidden units of them.
-
-    Args:
-        constant: What is there without features.
-        direct: (FEATURES,) weight of each feature; 0 for those that do not count.
-        inward: (units, FEATURES) weights of a hidden unit; no rows where the score is linear.
-        biases: (units,) its constant.
-        outward: (units,) its own weight.
-    """
-
-    constant: float
-    direct: Sequence[float]
-    inward: Sequence[Sequence[float]] = field(default_factory=list)
-    biases: Sequence[float] = field(default_factory=list)
-    outward: Sequence[float] = field(default_factory=list)
-
-    def __call__(self, features: Floats) -> Floats:
-        """Give the number of each row of features; those that a network does not use may be NaN."""
-        features = np.nan_to_num(features)
-        found = features @ np.asarray(self.direct, dtype=np.float32) + np.float32(self.constant)
-        if len(self.biases):
-            inward, biases, outward = (np.asarray(array, dtype=np.float32) for array in (self.inward, self.biases, self.outward))
-            for start in range(0, len(features), AT_A_TIME):
-                part = slice(start, start + AT_A_TIME)
-                found[part] += np.tanh(features[part] @ inward.T + biases) @ outward
-        return np.asarray(found, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -122,24 +90,21 @@ class Ranking:
         gain: What the score brought over the similarity on development pairs, in mean AUC, cross-validated.
         n_pairs: How many these were.
         strength: Of the expected size of the effect; 0: it does not count.
-        sizes: Mean and standard deviation of the expected sizes.
+        sizes: Mean and standard deviation of the expected sizes, for the trait and whatever the trait.
     """
 
     networks: Mapping[str, Network] = field(default_factory=dict)
     gain: float = 0.0
     n_pairs: int = 0
     strength: float = 0.0
-    sizes: Sequence[float] = field(default_factory=lambda: [0.0, 1.0])
+    sizes: Sequence[Sequence[float]] = field(default_factory=lambda: [[0.0, 1.0], [0.0, 1.0]])
 
     def score(self, features: Floats, parts: Sequence[str] = tuple(PARTS)) -> Floats:
         """Give the score of each row of features."""
         if not (others := [part for part in parts if part != EFFECT]):
-            return self._size(features)
+            return _standard(features[:, SIZE], self.sizes[0])
         odds = self.networks[_key(others)](features)
-        return _with_effect(odds, self._size(features), self.strength) if EFFECT in parts else odds
-
-    def _size(self, features: Floats) -> Floats:
-        return np.asarray((features[:, SIZE] - np.float32(self.sizes[0])) / np.float32(self.sizes[1]), dtype=np.float32)
+        return _with_effect(odds, _standard(features[:, SIZE_OF_SNP], self.sizes[1]), self.strength) if EFFECT in parts else odds
 
     def contributions(self, features: Floats, parts: Sequence[str] = tuple(PARTS)) -> dict[str, Floats]:
         """Give what each part adds to the score; they sum to it.
@@ -148,11 +113,13 @@ class Ranking:
         for n-person games", 1953): what the others say already is shared.
         """
         if tuple(parts) == (EFFECT,):
-            return {EFFECT: self._size(features)}
+            return {EFFECT: self.score(features, parts)}
         subsets = [others for size in range(len(parts) + 1) for others in combinations(sorted(parts), size)]
         even = np.zeros(len(features), dtype=np.float32)  # the odds of which nothing is known
         value = {others: self.score(features, others) if {*others} - {EFFECT} else even for others in subsets}
-        value[EFFECT,] = _with_effect(even, self._size(features), self.strength)  # beside others it raises odds, and is none by itself
+        value[EFFECT,] = _with_effect(
+            even, _standard(features[:, SIZE_OF_SNP], self.sizes[1]), self.strength
+        )  # beside others it raises odds, and is none by itself
         added = {part: np.zeros(len(features), dtype=np.float32) for part in PARTS if part in parts}
         for others in subsets:
             share = factorial(len(others)) * factorial(max(0, len(parts) - len(others) - 1)) / factorial(len(parts))
@@ -180,6 +147,11 @@ class Ranking:
             raise ModelError(f"{path} is of an earlier version", advice="Train again: kgbuild train")
         networks = {parts: Network(**network) for parts, network in document.pop("networks").items()}
         return cls(networks, **document)
+
+
+def _standard(sizes: Floats, of: Sequence[float]) -> Floats:
+    """Give sizes in standard deviations from their mean."""
+    return np.asarray((sizes - np.float32(of[0])) / np.float32(of[1]), dtype=np.float32)
 
 
 def _with_effect(odds: Floats, size: Floats, strength: float) -> Floats:
@@ -224,10 +196,11 @@ def fit_ranking(signals: Signals, world: World, split: pd.DataFrame, *, seed: in
     if n < LEAST_PAIRS:
         return Ranking(n_pairs=n)
     features, label, valid, owner = examples(signals, list(kinds.values()))
+    rivals = rivals_of(signals, world, draws, seed=seed)
     loci = np.concatenate([of.loci for of in kinds.values()]).astype(str)
     # pairs without a similarity come last, and count only where networks are fitted that do without
     similarity, of_gain = _aucs(features[:, 0], draws), loci[:n]
-    scores = {hidden: cross_validated(features, label, valid, owner, loci, hidden=hidden).astype(np.float32) for hidden in (0, HIDDEN)}
+    scores = {hidden: cross_validated(features, label, valid, owner, loci, hidden=hidden, rivals=rivals) for hidden in (0, HIDDEN)}
     aucs = {hidden: _aucs(found, draws) for hidden, found in scores.items()}
     # within a kind of SNPs, which is what these draws compare, the two are close; only hidden units can tell the kinds apart
     hidden = HIDDEN if float(np.nanmean(aucs[HIDDEN] - aucs[0])) >= 0 else 0
@@ -235,15 +208,18 @@ def fit_ranking(signals: Signals, world: World, split: pd.DataFrame, *, seed: in
     mean = float(np.nanmean(gain))
     if mean < LEAST_GAIN or not interval(gain, of_gain)[0] > 0:
         return Ranking(gain=round(mean, 4), n_pairs=n)
-    sizes = float(features[:, SIZE].mean()), max(1e-6, float(features[:, SIZE].std()))
-    standard = (features[:, SIZE] - sizes[0]) / sizes[1]
+    sizes = [[round(float(of.mean()), 6), max(1e-6, round(float(of.std()), 6))] for of in features[:, [SIZE, SIZE_OF_SNP]].T]
+    standard = _standard(features[:, SIZE_OF_SNP], sizes[1])
     raised = {strength: _aucs(_with_effect(scores[hidden], standard, strength), draws) for strength in STRENGTHS}
     allowed = (strength for strength, found in raised.items() if float(np.nanmean(np.subtract(aucs[hidden], found))) < MOST_LOSS)
     strength = next(allowed, 0.0) if standard.any() else 0.0
     told = [part for part in PARTS if part != EFFECT]
     chosen = [parts for size in range(1, len(told) + 1) for parts in combinations(told, size)]
-    fitted = {_key(parts): fit(features, label, valid, [name for part in parts for name in PARTS[part]], hidden=hidden) for parts in chosen}
-    return Ranking(fitted, round(mean, 4), n, strength, [round(value, 6) for value in sizes])
+    fitted = {
+        _key(parts): fit(features, label, valid, [name for part in parts for name in PARTS[part]], hidden=hidden, rivals=rivals)
+        for parts in chosen
+    }
+    return Ranking(fitted, round(mean, 4), n, strength, sizes)
 
 
 def fit_effects(signals: Signals, tables_dir: Path, split: pd.DataFrame) -> Effects:
@@ -273,14 +249,17 @@ def cross_validated(
     names: Sequence[str] = TOLD,
     *,
     hidden: int = HIDDEN,
-) -> Doubles:
+    rivals: Rivals | None = None,
+) -> Floats:
     """Score each row of `examples` by a fit without the loci of its fold; `loci` are those of the positives."""
-    _, unit = np.unique(loci, return_inverse=True)
-    fold = np.random.default_rng(0).permutation(int(unit.max()) + 1)[unit][owner] % FOLDS
-    scores = np.zeros(len(label))
+    names_of, unit = np.unique(loci, return_inverse=True)
+    fold_of = np.random.default_rng(0).permutation(len(names_of)) % FOLDS
+    fold = fold_of[unit][owner]
+    scores = np.zeros(len(label), dtype=np.float32)
     for number in range(FOLDS):
         left_out = fold == number
-        scores[left_out] = fit(features, label, valid & ~left_out, names, hidden=hidden)(features[left_out])
+        others = None if rivals is None else rivals.part(~np.isin(rivals.loci, names_of[fold_of == number]))
+        scores[left_out] = fit(features, label, valid & ~left_out, names, hidden=hidden, rivals=others)(features[left_out])
     return scores
 
 
@@ -336,35 +315,47 @@ def examples(signals: Signals, drawn: Sequence[Draws]) -> tuple[Floats, Booleans
     return features, np.concatenate(label), np.concatenate(valid), np.concatenate(owner)
 
 
-def fit(features: Floats, label: Booleans, used: Booleans, names: Sequence[str] = TOLD, *, hidden: int = HIDDEN) -> Network:
-    """Fit a network on some features of the rows that are used; positives weigh as much as negatives."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neural_network import MLPClassifier
+def rivals_of(signals: Signals, world: World, drawn: Sequence[Draws], *, seed: int) -> Rivals | None:
+    """Give pairs of known texts with the texts that are hardest to tell from theirs: none is known to go with the SNP.
 
-    columns = [FEATURES.index(name) for name in names]
-    used = used & np.isfinite(features[:, columns]).all(axis=1)
-    chosen = features[used][:, columns].astype(np.float64)
-    mean, spread = chosen.mean(axis=0), np.maximum(chosen.std(axis=0), 1e-6)
-    standard, weight = (chosen - mean) / spread, np.where(label[used], (~label[used]).sum() / max(1, label[used].sum()), 1.0)
-    if not hidden:
-        linear = LogisticRegression(C=PENALTY, max_iter=500).fit(standard, label[used], sample_weight=weight)
-        inward, biases, outward, constant = linear.coef_.T, linear.intercept_, np.ones((1, 1)), 0.0
-    else:
-        model = MLPClassifier((hidden,), activation="tanh", batch_size=1024, learning_rate_init=3e-3, max_iter=EPOCHS, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it could be trained for longer: that is what EPOCHS says
-            model.fit(standard, label[used], sample_weight=weight / weight.mean())
-        (inward, outward), (biases, (constant,)) = model.coefs_, model.intercepts_
-    whole = np.zeros((inward.shape[1], len(FEATURES)))
-    whole[:, columns] = inward.T / spread
-    biases = biases - (inward.T / spread) @ mean
-    if not hidden:
-        return Network(_rounded(biases)[0], _rounded(whole)[0])
-    return Network(_rounded(constant), [0.0] * len(FEATURES), _rounded(whole), _rounded(biases), _rounded(outward[:, 0]))
+    These are the ALIKE texts that are most similar to the SNP, and up to NEAR of those that its LD block and region have.
+    """
+    random = np.random.default_rng(seed)
+    n_texts = len(signals.evidence.texts)
+    texts: list[Integers] = []
+    snps: list[int] = []
+    loci: list[Any] = []
+    for draws in drawn:
+        of = np.flatnonzero(draws.positive[0] < n_texts)
+        for row in random.choice(of, min(MOST_LISTS, len(of)), replace=False).tolist():
+            text, snp = int(draws.positive[0][row]), int(draws.positive[1][row])
+            allowed = ~world.known(np.arange(n_texts), np.full(n_texts, snp))
+            allowed[text] = False
+            near = (near := signals.texts_near(snp))[allowed[near]]
+            alike = np.where(allowed, signals.similarities(snp), -np.inf)
+            most = np.argpartition(-alike, min(ALIKE, n_texts - 1))[:ALIKE]
+            others = np.union1d(most[allowed[most]], random.permutation(near)[:NEAR])
+            if len(others):
+                texts.append(np.concatenate([[text], others]))
+                snps.append(snp)
+                loci.append(str(draws.loci[row]))
+    if not texts:
+        return None
+    sizes = [len(of_pair) for of_pair in texts]
+    return Rivals(signals.of_known(np.concatenate(texts), np.repeat(snps, sizes)), np.cumsum([0, *sizes]), np.array(loci))
 
 
-def _rounded(values: Any) -> Any:
-    return np.round(np.asarray(values, dtype=np.float64), 6).tolist()
+def fit(
+    features: Floats,
+    label: Booleans,
+    used: Booleans,
+    names: Sequence[str] = TOLD,
+    *,
+    hidden: int = HIDDEN,
+    rivals: Rivals | None = None,
+) -> Network:
+    """Fit a network on the features of these names."""
+    return fit_network(features, label, used, [FEATURES.index(name) for name in names], hidden=hidden, rivals=rivals)
 
 
 def _aucs(scores: npt.NDArray[np.floating], drawn: Sequence[Draws]) -> Doubles:

@@ -139,7 +139,8 @@ class Scorer:
         """Give the scores of all the evidence's texts for one SNP, from their similarities."""
         if self.signals is None or not self.ranking.networks:
             return similarity
-        return self.ranking.score(self.signals.of_known(snp), self.parts)
+        texts = np.arange(len(similarity))
+        return self.ranking.score(self.signals.of_known(texts, np.full(len(texts), snp)), self.parts)
 
     def world(self, tables_dir: Path) -> World:
         """Give what the tables say goes together; they are read once."""

@@ -41,7 +41,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "region: none",
     ),
     "degree": ("text: SNPs", "snp: texts", "block: texts", "region: texts"),
-    "effect": ("effect: expected size",),
+    "effect": ("effect: expected size", "effect: expected size, whatever the trait"),
 }
 FEATURES: tuple[str, ...] = tuple(feature for features in PARTS.values() for feature in features)
 
@@ -65,10 +65,20 @@ class Signals:
         """Give (pairs, features): `text` are rows of `texts`, `snp` of SNPs. The similarity is NaN where there is no vector."""
         return self._features(self._text_side(texts), text, snp)
 
-    def of_known(self, snp: int) -> Floats:
-        """Give the features of one SNP of the model with each of the evidence's texts."""
-        n = len(self.evidence.texts)
-        return self._features(self._known_side, np.arange(n), np.full(n, snp))
+    def of_known(self, text: Integers, snp: Integers) -> Floats:
+        """Give the features of pairs of the evidence's texts, by number, and SNPs."""
+        return self._features(self._known_side, text, snp)
+
+    def similarities(self, snp: int) -> Floats:
+        """Give the cosine of one SNP of the model with each of the evidence's texts."""
+        return np.asarray(self._known_side.vectors @ self.model.snp_vectors[snp].astype(np.float32))
+
+    def texts_near(self, snp: int) -> Integers:
+        """Give the numbers of the evidence's texts that are linked to a SNP's LD block and its region."""
+        row = self._evidence_rows[snp]
+        lists = [self.evidence.by[level] for level in ("block", "region")] if row >= 0 else []
+        near = [of.members[of.starts[of.units[row]] : of.starts[of.units[row] + 1]] for of in lists if of.units[row] >= 0]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *near]))
 
     def _features(self, side: _TextSide, text: Integers, snp: Integers) -> Floats:
         rows = self._evidence_rows[snp]
@@ -84,7 +94,8 @@ class Signals:
         counts = [np.where(rows >= 0, count[rows], 0) for count in self._counts]
         found[:, 15:19] = np.stack([side.log_degree[text], *(np.log1p(count) for count in counts)], axis=1)
         if self.effects is not None:
-            found[:, 19] = self.effects.expected(self.of_effects(side.vectors, text, snp))
+            known = self.of_effects(side.vectors, text, snp)
+            found[:, 19], found[:, 20] = self.effects.expected(known), self.effects.expected_of_snp(known)
         return found
 
     def of_effects(self, vectors: Floats, text: Integers, snp: Integers) -> Floats:

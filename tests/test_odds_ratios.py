@@ -15,8 +15,9 @@ from kgbuild.effects import Effects, known_effects
 from kgbuild.evaluation.evaluated import Evaluated, Options
 from kgbuild.evaluation.odds_ratios import compare_effects, evaluate, rows_by_gap
 from kgbuild.evidence import Evidence
+from kgbuild.network import Network
 from kgbuild.pairs import build_pairs
-from kgbuild.ranking import Network, Ranking
+from kgbuild.ranking import Ranking
 from kgbuild.scoring import Scorer
 from kgbuild.signals import FEATURES
 from kgbuild.splits import split_snp_traits
@@ -79,7 +80,7 @@ def test_the_expected_effect_has_a_row_of_its_own_where_it_was_fitted(tmp_path: 
     data, encoder = build_pairs(tmp_path, snp_traits=split).data, HashedNgramEncoder(64)
     evidence = Evidence.of(data)
     effects = replace(Effects.of(evidence, known_effects(tmp_path), {}), weights=(0.0, 1.0, *[0.0] * 6))
-    ranking = Ranking({"degree+neighbours+similarity": Network(0.0, [0.0] * len(FEATURES))}, sizes=[0.5, 2.0])
+    ranking = Ranking({"degree+neighbours+similarity": Network(0.0, [0.0] * len(FEATURES))}, sizes=[[0.5, 2.0], [0.5, 2.0]])
     model = centroid_model(data, encoder.encode(data.texts), encoder=encoder)
     scorer = Scorer(model, encoder.encode, evidence=evidence, effects=effects, ranking=ranking)
     section = evaluate(

@@ -20,8 +20,9 @@ from kgbuild.draws import World, _degree_bins, interval
 from kgbuild.errors import ModelError, SourceError
 from kgbuild.evaluation.snp_traits import evaluate_snp_traits
 from kgbuild.evidence import Evidence, Lists
+from kgbuild.network import Network
 from kgbuild.pairs import build_pairs
-from kgbuild.ranking import EFFECT, Network, Ranking, fit, fit_ranking, with_single_pairs
+from kgbuild.ranking import EFFECT, Ranking, fit, fit_ranking, with_single_pairs
 from kgbuild.scoring import NEARBY, Scorer, score_pairs
 from kgbuild.signals import FEATURES, PARTS, SHARPNESS, Signals, _kin
 from kgbuild.splits import split_snp_traits
@@ -181,7 +182,7 @@ def test_what_parts_add_sums_to_the_score_of_networks_that_are_not_linear() -> N
     inner = {"inward": random.normal(size=(4, len(FEATURES))).tolist(), "biases": [0.1] * 4, "outward": random.normal(size=4).tolist()}
     linear = some_weights(0.5, similarity=1.0, text_SNPs=2.0)
     ranking = Ranking({key: replace(network, **inner) for key, network in linear.networks.items()})
-    ranking = replace(ranking, strength=2.0, sizes=[0.5, 2.0])
+    ranking = replace(ranking, strength=2.0, sizes=[[0.5, 2.0], [0.5, 2.0]])
     for parts in (("similarity",), ("neighbours", "degree"), ("effect",), ("degree", "effect"), tuple(PARTS)):
         added = ranking.contributions(features, parts)
         assert sorted(added) == sorted(parts)
