@@ -89,6 +89,10 @@ def test_the_fit_finds_what_sizes_depend_on_and_says_nothing_of_few(tmp_path: Pa
     fitted = fit(effects, features, size)
     assert np.array(fitted.weights)[[0, 1, 6]] == pytest.approx([1.0, 0.5, -0.25], abs=0.05)
     assert np.corrcoef(fitted.expected(features), size)[0, 1] > 0.9
+    other = features.copy()
+    other[:, 0] = 0
+    np.testing.assert_array_equal(fitted.expected_of_snp(features), fitted.expected_of_snp(other))  # whatever the trait
+    assert np.array(fitted.weights_of_snp)[5] == pytest.approx(-0.25, abs=0.1)
     few = fit(effects, features[:20], size[:20])
     assert few.weights == ()
     assert not few.expected(features).any()

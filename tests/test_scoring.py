@@ -22,7 +22,7 @@ from kgbuild.evaluation.snp_traits import evaluate_snp_traits
 from kgbuild.evidence import Evidence, Lists
 from kgbuild.network import Network
 from kgbuild.pairs import build_pairs
-from kgbuild.ranking import EFFECT, Ranking, fit, fit_ranking, with_single_pairs
+from kgbuild.ranking import EFFECT, Ranking, drawn, fit_ranking, rivals_of, with_single_pairs
 from kgbuild.scoring import NEARBY, Scorer, score_pairs
 from kgbuild.signals import FEATURES, PARTS, SHARPNESS, Signals, _kin
 from kgbuild.splits import split_snp_traits
@@ -298,14 +298,25 @@ def test_neighbours_count_where_the_cosine_says_nothing(tmp_path: Path) -> None:
     assert fitted(scorer, split, folder) == ranking
 
 
-def test_a_network_with_hidden_units_tells_what_a_sum_cannot() -> None:
-    random = np.random.default_rng(0)
-    features = np.zeros((4000, len(FEATURES)), dtype=np.float32)
-    features[:, :2] = random.uniform(-1, 1, (4000, 2))
-    label = features[:, 0] * features[:, 1] > 0
-    used = np.arange(4000) < 3000
-    right = {hidden: ((fit(features, label, used, hidden=hidden)(features) > 0) == label)[~used].mean() for hidden in (0, 32)}
-    assert right[0] < 0.6 < 0.8 < right[32]
+def test_rivals_are_the_alike_and_the_near_but_nothing_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, folder = world(tmp_path)
+    split = split_snp_traits(tables.read(folder, "associations"), tables.read(folder, "variants"), share=0.2, development=0.2)
+    known, signals = scorer.world(folder), scorer.signals
+    assert signals is not None
+    asked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    of_known = signals.of_known
+    monkeypatch.setattr(signals, "of_known", lambda text, snp: asked.append((text, snp)) or of_known(text, snp))
+    draws = list(drawn(known, split, 0).values())
+    rivals = rivals_of(signals, known, draws, seed=0)
+    assert rivals is not None
+    (text, snp), first = asked[0], rivals.starts[:-1]
+    held = {pair for of in draws for pair in zip(*(side.tolist() for side in of.positive), strict=True)}
+    assert {*zip(text[first].tolist(), snp[first].tolist(), strict=True)} <= held
+    others = np.delete(np.arange(len(text)), first)
+    assert len(others) > 50
+    assert not known.known(text[others], snp[others]).any()
+    # a locus has three traits at most, and so few texts that all others are rivals
+    assert np.diff(rivals.starts).min() >= len(signals.evidence.texts) - 3
 
 
 def test_single_pairs_are_held_out_beside_the_loci_and_none_twice(tmp_path: Path) -> None:
