@@ -92,7 +92,7 @@ class Effects:
     def _nearby(self, vectors: Floats, known_vectors: Floats, text: Integers, snp: Integers) -> npt.NDArray[np.float64]:
         """Give the mean of odds ratios nearby, weighed by how alike their traits are and by how near they lie."""
         weight, total = np.full(len(text), PRIOR), np.full(len(text), PRIOR * (float(self.size.mean()) if len(self.size) else 0.0))
-        linked = {level: _members(self.by[level], snp) for level in LEVELS}
+        linked = {level: self.by[level].of_units(np.where(snp >= 0, self.by[level].units[snp], -1)) for level in LEVELS}
         # one product for all levels; where a SNP is asked about with every text, few known traits take part in it
         used = np.zeros(len(known_vectors), dtype=bool)
         for _, members in linked.values():
@@ -192,14 +192,6 @@ def _sums(features: Floats, weights: tuple[float, ...]) -> Floats:
         return np.zeros(len(features), dtype=np.float32)
     of = np.asarray(weights)
     return np.asarray(np.clip(features @ of[1:] + of[0], 0, LARGEST), dtype=np.float32)
-
-
-def _members(lists: Lists, snp: Integers) -> tuple[Integers, Integers]:
-    """Give how many odds ratios each SNP's unit has, and these, one SNP after the other."""
-    owner = np.where(snp >= 0, lists.units[snp], -1)
-    count = np.where(owner >= 0, lists.starts[owner + 1] - lists.starts[owner], 0)
-    first = np.cumsum(count) - count
-    return count, np.asarray(lists.members[np.arange(count.sum()) + np.repeat(lists.starts[owner] - first, count)])
 
 
 def _facts(evidence: Evidence, known: pd.DataFrame) -> Floats:

@@ -46,6 +46,17 @@ class Lists:
         sizes = np.append(np.diff(self.starts), 0)
         return np.asarray(sizes[self.units])
 
+    def of_units(self, unit: Integers) -> tuple[Integers, Integers]:
+        """Give how many texts each of some units has, none for -1, and these, one unit after the other.
+
+        >>> lists = Lists(np.array([0, 1]), np.array([7, 8, 9]), np.array([0, 2, 3]))
+        >>> [found.tolist() for found in lists.of_units(np.array([1, -1, 0]))]
+        [[1, 0, 2], [9, 7, 8]]
+        """
+        count = np.where(unit >= 0, self.starts[unit + 1] - self.starts[unit], 0)
+        first = np.cumsum(count) - count
+        return count, np.asarray(self.members[np.arange(count.sum()) + np.repeat(self.starts[unit] - first, count)])
+
 
 @dataclass(frozen=True)
 class Evidence:

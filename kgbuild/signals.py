@@ -76,9 +76,8 @@ class Signals:
     def texts_near(self, snp: int) -> Integers:
         """Give the numbers of the evidence's texts that are linked to a SNP's LD block and its region."""
         row = self._evidence_rows[snp]
-        lists = [self.evidence.by[level] for level in ("block", "region")] if row >= 0 else []
-        near = [of.members[of.starts[of.units[row]] : of.starts[of.units[row] + 1]] for of in lists if of.units[row] >= 0]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *near]))
+        lists = [self.evidence.by[level] for level in ("block", "region")]
+        return np.unique(np.concatenate([of.of_units(of.units[[row]] if row >= 0 else np.array([-1]))[1] for of in lists]))
 
     def _features(self, side: _TextSide, text: Integers, snp: Integers) -> Floats:
         rows = self._evidence_rows[snp]
@@ -193,7 +192,7 @@ def _kin(kernels: tuple[tuple[Floats, Floats], ...], text: Integers, levels: lis
     for part in _portions(text[pairs], counts[:, pairs].sum(axis=0), most_texts=max(256, PRODUCT // max(1, _most_used(levels)))):
         rows = pairs[part]
         texts, line = np.unique(text[rows], return_inverse=True)
-        linked = [_linked(owner[rows], counts[level, rows], lists) for level, (owner, lists) in enumerate(levels)]
+        linked = [lists.of_units(owner[rows])[1] for owner, lists in levels]
         used = np.zeros(len(kernels[0][1]), dtype=bool)
         used[np.concatenate(linked)] = True
         n_used, column = int(used.sum()), np.cumsum(used) - 1
@@ -215,13 +214,6 @@ def _most_used(levels: list[tuple[Integers, Lists]]) -> int:
     """Give a bound on how many texts the pairs' units have: few, where one SNP is asked about with every text."""
     distinct = [(np.unique(owner[owner >= 0]), lists.starts) for owner, lists in levels]
     return int(sum((starts[owner + 1] - starts[owner]).sum() for owner, starts in distinct))
-
-
-def _linked(owner: Integers, count: Integers, lists: Lists) -> Integers:
-    """Give the texts of each owner, one list after the other."""
-    has = count > 0
-    first = np.cumsum(count[has]) - count[has]
-    return np.asarray(lists.members[np.arange(count.sum()) + np.repeat(lists.starts[owner[has]] - first, count[has])])
 
 
 def _portions(texts: Integers, counts: Integers, *, most_texts: int = 256, most_links: int = 2_000_000) -> Iterator[slice]:

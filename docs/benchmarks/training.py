@@ -1,6 +1,7 @@
 """Measure training and encoding against sentence-transformers: same model, same names, same family of loss, in one run.
 
 python docs/benchmarks/training.py encode finetune frozen      # each part in processes of its own; prints a table a part
+python docs/benchmarks/training.py encode --rounds 9           # in turn, where other machines share the processor: medians
 python docs/benchmarks/training.py gpu                         # on a GPU: pairs/s, share of the matrix peak, the paper's budget
 
 Names come from the packaged part of EFO. Speeds are per second of processor time of one thread (OMP_NUM_THREADS is set to 1
@@ -269,18 +270,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=tuple(PARTS))
     parser.add_argument("--variant")
+    parser.add_argument("--rounds", type=int, default=1, help="run all variants of a part so often in turn, and give medians")
     options = parser.parse_args(arguments)
     if options.variant:
         print(json.dumps(PARTS[options.parts[0]][options.variant]()))
         return
     for part in options.parts:
-        rows = {variant: _alone(part, variant) for variant in PARTS[part]}
-        first = next(iter(rows.values()))
-        columns = list(first)
+        rounds = [{variant: _alone(part, variant) for variant in PARTS[part]} for _ in range(options.rounds)]
+        first = next(iter(PARTS[part]))
+        columns = list(rounds[0][first])
         print(f"\n{part}\n| variant | {' | '.join(columns)} | x first |\n|{'---|' * (len(columns) + 2)}")
-        for variant, found in rows.items():
-            cells = " | ".join(f"{found[name]:,.4g}" if found[name] < 10 else f"{found[name]:,.0f}" for name in columns)
-            print(f"| {variant} | {cells} | {found['per_second'] / first['per_second']:.1f} |", flush=True)
+        for variant in PARTS[part]:
+            middle = [float(np.median([found[variant][name] for found in rounds])) for name in columns]
+            cells = " | ".join(f"{value:,.4g}" if value < 10 else f"{value:,.0f}" for value in middle)
+            times = sorted(found[variant]["per_second"] / found[first]["per_second"] for found in rounds)
+            spread = f" ({times[0]:.1f} to {times[-1]:.1f})" if len(rounds) > 1 else ""
+            print(f"| {variant} | {cells} | {np.median(times):.1f}{spread} |", flush=True)
 
 
 if __name__ == "__main__":
