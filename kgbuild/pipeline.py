@@ -582,12 +582,13 @@ def _build_bridge(workspace: Workspace, configuration: Configuration, folder: Pa
 
     from embedder.artifact import Model
     from embedder.biobridge import evaluate_bridge, evaluate_unseen, train_bridge
-    from kgbuild import splits, triples
+    from kgbuild import concept_pairs, splits, triples
 
     tables_dir, wanted = workspace.folder("tables"), configuration.train
     space = _Space(workspace, configuration, progress, trained=False)
     files = _node_vectors(workspace, configuration)
-    made = triples.build_triples(tables_dir, space.raw, node_vectors=files)
+    concepts = concept_pairs.split_concepts(concept_pairs.concept_pairs(tables_dir), share=wanted.held_out_concepts)
+    made = triples.build_triples(tables_dir, space.raw, concepts=concepts, node_vectors=files)
     trained, held = made.data.hold_out(wanted.held_out, wanted.seed)
     for name in wanted.unseen:  # one that is not there is said before minutes of training
         made.data.naming(name, held)
@@ -595,12 +596,13 @@ def _build_bridge(workspace: Workspace, configuration: Configuration, folder: Pa
     figures = evaluate_bridge(bridge, made.data, trained, held)
     if wanted.unseen:
         figures["unseen"] = evaluate_unseen(wanted.unseen, bridge, made.data, trained, held, progress=progress)
-    split = splits.write_split(folder / "triples.tsv", pd.DataFrame(made.data.named(held), columns=["head_id", "relation", "tail_id"]))
+    heads = pd.DataFrame(made.data.named(held), columns=["head_id", "relation", "tail_id"])
+    written = {name: splits.write_split(folder / f"{name}.tsv", kept) for name, kept in (("triples", heads), ("concepts", concepts))}
     encoder = f"{space.encoder.spec.model}, {space.encoder.spec.precision}"
     encoders = {"text": encoder, **{path.name: f"sha256 {workspace.input_hash(path)}" for path in files.values()}}
     described = {
         "sources": _sources(tables_dir),
-        "splits": {"triples": split},
+        "splits": written,
         "counts": made.counts,
         "tables": tables_dir.name,
         "encoders": encoders,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgbuild import tables
+from kgbuild.concept_pairs import HeldOut
 from kgbuild.errors import SourceError, UsageError
 from kgbuild.schema import EDGE_TYPES
 from kgbuild.vocabulary import normalise_name
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SYMMETRIC", "VERSION", "TripleOptions", "Triples", "build_triples", "card", "read_vectors", "table_text"]
 
-VERSION = 1  # of what this module and the trainer of bridges make of the same tables
+VERSION = 2  # of what this module and the trainer of bridges make of the same tables
 
 SYMMETRIC = frozenset({"INTERACTS_WITH", "RELATED_IN_HIERARCHY", "LINKED_TO_EXPOSURE"})  # edges that are kept in one direction only
 
@@ -52,13 +53,19 @@ class Triples:
 
 
 def build_triples(
-    folder: Path, embed: Embed, *, node_vectors: Mapping[str, Path] | None = None, options: TripleOptions | None = None
+    folder: Path,
+    embed: Embed,
+    *,
+    concepts: pd.DataFrame | None = None,
+    node_vectors: Mapping[str, Path] | None = None,
+    options: TripleOptions | None = None,
 ) -> Triples:
     """Build triples from a folder of tables, each in both directions.
 
     Args:
         folder: Where `kgbuild.tables.read` finds them.
         embed: Gives the vectors of texts.
+        concepts: What `kgbuild.concept_pairs.split_concepts` holds out: no edge between two such concepts is left.
         node_vectors: By node type: a file of vectors that its nodes have instead of their names'. Nodes not in it are left out.
 
     Raises:
@@ -71,7 +78,7 @@ def build_triples(
 
     options, counts = options or TripleOptions(), Counter[str]()
     nodes, edges = _nodes(folder), tables.read(folder, "relations", ["subject_id", "predicate", "object_id"]).to_pandas()
-    edges = _known(edges, nodes, options, counts)
+    edges = _known(_not_held_out(folder, edges, concepts, counts), nodes, options, counts)
     files = dict(node_vectors or {})
     _check_types(files, nodes.loc[nodes.index.isin(_ends(edges)), "type"])
     given = {type_: _Given.read(path) for type_, path in files.items()}
@@ -108,6 +115,14 @@ def _nodes(folder: Path) -> pd.DataFrame:
     genes = tables.read(folder, "genes", ["id", "symbol", "ensembl_ids"]).to_pandas().set_axis(["id", "text", "ensembl_ids"], axis=1)
     frame = pd.concat([concepts, genes.assign(type="Gene")], ignore_index=True)
     return frame.drop_duplicates("id").set_index("id")
+
+
+def _not_held_out(folder: Path, edges: pd.DataFrame, concepts: pd.DataFrame | None, counts: Counter[str]) -> pd.DataFrame:
+    if concepts is None or not len(concepts):
+        return edges
+    held = HeldOut.of(folder, concepts, _ends(edges).unique())(edges["subject_id"], edges["object_id"])
+    counts["edges of held-out pairs of concepts left out"] += int(held.sum())
+    return edges[~held]
 
 
 def _known(edges: pd.DataFrame, nodes: pd.DataFrame, options: TripleOptions, counts: Counter[str]) -> pd.DataFrame:

@@ -349,7 +349,7 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
     own = TextSystem(name, model.open_encoder(), part, progress)
     other = {name: model.description.get("splits", {}).get(name) for name in part.splits if name != "mappings"}
     if model.method == "biobridge":
-        other.pop("snp_traits", None)  # it was trained on no SNPs
+        other = {"concepts": other.get("concepts")}  # it was trained on neither SNPs nor synonyms
     if wrong := sorted(name for name, digest in other.items() if digest != part.splits[name]):
         raise ModelError(
             f"{folder} was trained with other {' and '.join(wrong)} kept from training: it may have seen what is held out here",
