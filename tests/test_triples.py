@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,9 @@ from little_tables import concept, write
 
 from embedder.triples import TripleData
 from kgbuild import pipeline
+from kgbuild.concept_pairs import COLUMNS
 from kgbuild.errors import SourceError, UsageError
+from kgbuild.evaluation.evaluated import Options
 from kgbuild.triples import TripleOptions, build_triples, read_vectors, table_text
 from kgbuild.workspace import Workspace
 
@@ -213,6 +216,14 @@ def test_figures_stand_beside_each_other() -> None:
     assert len({len(text) for text in lines}) == 1
 
 
+def test_no_edge_between_held_out_concepts_is_left(folder: Path) -> None:
+    held = pd.DataFrame([["disease-gene", "EFO:1", "asthma", "NCBIGene:1", "AAA", "test"]], columns=COLUMNS)
+    made = build_triples(folder, lengths, concepts=held)
+    every = {frozenset((head, tail)) for head, _, tail in named(build_triples(folder, lengths).data)}
+    assert every - {frozenset((head, tail)) for head, _, tail in named(made.data)} == {frozenset(("EFO:1", "NCBIGene:1"))}
+    assert made.counts["edges of held-out pairs of concepts left out"] == 1
+
+
 # ---------------------------------------------------------------- the stage
 
 
@@ -268,6 +279,28 @@ def test_with_a_bridge_texts_keep_the_encoders_vectors_and_scoring_says_that_it_
     with pytest.raises(UsageError, match="has no estimate"):
         pipeline.estimate_training(workspace)
     assert [outcome.stage for outcome in pipeline.populate(workspace)] == ["tables", "links", "graph", "database"]
+
+
+@pytest.mark.slow
+def test_a_bridge_stands_beside_a_model_that_kept_the_same_concepts_from_training(
+    workspace: Workspace, finished: Workspace, tmp_path: Path
+) -> None:
+    system = f"workspace:{workspace.root}"
+    options = Options(draws=2, resamples=20, most_pairs=100, systems=(system,))
+    pipeline.train(workspace)
+    rows = pipeline.evaluate(finished, ["concept-concept"], options=options, out=tmp_path / "files").sections["concept-concept"].rows
+    assert any("have vectors from a file, not of their names" in str(row.get("reason")) for row in rows)
+    path = workspace.configuration_path
+    path.write_text(path.read_text().replace('node_vectors = { Gene = "genes.npz" }', ""))
+    pipeline.train(workspace)
+    rows = pipeline.evaluate(finished, ["concept-concept"], options=options, out=tmp_path / "out").sections["concept-concept"].rows
+    bridged = [row for row in rows if row.get("ranked_by") == system and row["what"] == "disease-gene"]
+    assert bridged
+    assert all(0 < row["auc"] < 1 for row in bridged), bridged
+    path.write_text(path.read_text().replace("unseen =", "held_out_concepts = 0.1\nunseen ="))
+    pipeline.train(workspace)
+    rows = pipeline.evaluate(finished, ["concept-concept"], options=options, out=tmp_path / "again").sections["concept-concept"].rows
+    assert any("with other concepts kept from training" in str(row.get("reason")) for row in rows)
 
 
 @pytest.mark.slow

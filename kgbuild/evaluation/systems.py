@@ -357,8 +357,16 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
         )
     if model.method == "biobridge":
         from embedder.biobridge import Bridge
+        from embedder.triples import TEXT
 
-        return BridgeSystem(name, Bridge.load(folder / "bridge"), own, part.node_types)
+        bridge = Bridge.load(folder / "bridge")
+        shape = bridge.network.shape
+        if other_spaces := sorted(type_ for type_, space in zip(shape.types, shape.spaces, strict=True) if space != TEXT):
+            raise ModelError(
+                f"{folder}: nodes of the type {other_spaces[0]} have vectors from a file, not of their names",
+                advice="Its own figures are in report.json beside it; leave node_vectors out for a bridge that reads names",
+            )
+        return BridgeSystem(name, bridge, own, part.node_types)
     scorer = Scorer(model, lambda texts: own.embed(texts), evidence=Evidence.load(folder), ranking=Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
     scorer.synonymy = Synonymy.of(model, own.embed, part.tables_dir, folder)
