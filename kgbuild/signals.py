@@ -192,22 +192,36 @@ def _kin(kernels: tuple[tuple[Floats, Floats], ...], text: Integers, levels: lis
     for part in _portions(text[pairs], counts[:, pairs].sum(axis=0), most_texts=max(256, PRODUCT // max(1, _most_used(levels)))):
         rows = pairs[part]
         texts, line = np.unique(text[rows], return_inverse=True)
-        linked = [lists.of_units(owner[rows])[1] for owner, lists in levels]
+        same = [_only(owner[rows]) for owner, _ in levels]  # one SNP with many texts: its texts need not be listed for each
+        linked = [
+            lists.of_units(owner[rows] if one is None else np.array([one]))[1] for (owner, lists), one in zip(levels, same, strict=True)
+        ]
         used = np.zeros(len(kernels[0][1]), dtype=bool)
         used[np.concatenate(linked)] = True
         n_used, column = int(used.sum()), np.cumsum(used) - 1
         for number, (asked, known) in enumerate(kernels):
-            product = (asked[texts] @ known[used].T).ravel()
+            product = asked[texts] @ known[used].T
             for level, members in enumerate(linked):
+                place = width * level + number
+                if same[level] is not None:
+                    if len(members):
+                        of_unit = product[:, column[members]]
+                        found[rows, place] = of_unit.max(axis=1)[line]
+                        found[rows, place + len(kernels)] = np.log1p(np.exp(SHARPNESS * (of_unit - 1)).sum(axis=1))[line]
+                    continue
                 count = counts[level, rows]
                 here = np.flatnonzero(count)
                 if len(here):
-                    flat = product[np.repeat(line[here] * n_used, count[here]) + column[members]]
+                    flat = product.ravel()[np.repeat(line[here] * n_used, count[here]) + column[members]]
                     first = np.concatenate([[0], np.cumsum(count[here])[:-1]])
-                    place = width * level + number
                     found[rows[here], place] = np.maximum.reduceat(flat, first)
                     found[rows[here], place + len(kernels)] = np.log1p(np.add.reduceat(np.exp(SHARPNESS * (flat - 1)), first))
     return found
+
+
+def _only(units: Integers) -> int | None:
+    """Give the unit where all are one; None where they are not."""
+    return int(units[0]) if (units == units[0]).all() else None
 
 
 def _most_used(levels: list[tuple[Integers, Lists]]) -> int:

@@ -241,6 +241,14 @@ def test_kin_equal_a_slow_version_in_every_portion() -> None:
         cosines = [asked[t] @ known[lists[o]].T if o >= 0 else np.empty(0) for t, o in zip(text, owner, strict=True)]
         slow += [[max(c, default=0.0) for c in cosines], [np.log1p(np.exp(SHARPNESS * (c - 1)).sum()) for c in cosines]]
     np.testing.assert_allclose(_kin(((asked, known),), text, levels), np.array(slow).T, atol=1e-5)
+    # one SNP with many texts, one text twice: its levels have a way of their own
+    text = np.append(np.arange(699), 3)
+    alone = [(np.full(700, one), lists) for one, (_, lists) in zip((4, -1), levels, strict=True)]
+    each = [_kin(((asked, known),), text[row : row + 1], [(owner[:1], lists) for owner, lists in alone]) for row in range(700)]
+    np.testing.assert_allclose(_kin(((asked, known),), text, alone), np.concatenate(each), atol=1e-5)
+    mates = [(np.where(np.arange(700) < 350, 4, 5), levels[0][1])]
+    apart = [_kin(((asked, known),), text[rows], [(mates[0][0][rows], levels[0][1])]) for rows in (slice(0, 350), slice(350, 700))]
+    np.testing.assert_allclose(_kin(((asked, known),), text, mates), np.concatenate(apart), atol=1e-5)
 
 
 FAMILIES = ("asthma wheeze", "kidney stones", "heart failure", "skin melanoma", "bone density", "eye colour")
