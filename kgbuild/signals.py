@@ -171,6 +171,8 @@ def _nearest(similarity: Floats) -> tuple[Integers, Floats]:
 
 def cosines(left: Floats, left_rows: Integers, right: npt.NDArray[Any], right_rows: Integers) -> Floats:
     """Multiply unit rows pair by pair, some at a time."""
+    if len(right_rows) and _only(right_rows) is not None:
+        return np.asarray((left @ right[right_rows[0]].astype(np.float32))[left_rows], dtype=np.float32)
     out = np.empty(len(left_rows), dtype=np.float32)
     for start in range(0, len(left_rows), 16384):
         part = slice(start, start + 16384)
@@ -219,9 +221,9 @@ def _kin(kernels: tuple[tuple[Floats, Floats], ...], text: Integers, levels: lis
     return found
 
 
-def _only(units: Integers) -> int | None:
-    """Give the unit where all are one; None where they are not."""
-    return int(units[0]) if (units == units[0]).all() else None
+def _only(numbers: Integers) -> int | None:
+    """Give the number where all are one; None where they are not."""
+    return int(numbers[0]) if (numbers == numbers[0]).all() else None
 
 
 def _most_used(levels: list[tuple[Integers, Lists]]) -> int:
