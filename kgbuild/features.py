@@ -246,8 +246,9 @@ class _Words:
         """Find the k names that share the most telling words with each text: rows of the texts and of the names, best first."""
         from scipy import sparse
 
-        lengths = np.sqrt(np.asarray(self.words.multiply(self.words).sum(axis=1)).ravel())
-        scaled = (sparse.diags(1 / np.maximum(lengths, 1e-6)) @ self.words).T.tocsr()
+        names = self.words[:-1]  # the last is no name: it is there so that there is a word
+        lengths = np.sqrt(np.asarray(names.multiply(names).sum(axis=1)).ravel())
+        scaled = (sparse.diags(1 / np.maximum(lengths, 1e-6)) @ names).T.tocsr()
         query: list[np.ndarray] = [np.zeros(0, np.int64)]
         found: list[np.ndarray] = [np.zeros(0, np.int64)]
         for start in range(0, len(normal), 512):

@@ -47,3 +47,10 @@ def test_pairs_that_somebody_asks_for_are_added_and_marked() -> None:
 def test_a_text_without_words_has_the_nearest_by_cosine_alone() -> None:
     pairs = retrieve(names({"text:1": ["!"]}), organ_terms(), 2)
     assert pairs["near"].sum() == 2
+
+
+def test_any_word_may_be_asked_for() -> None:
+    """The word that stands in for a vocabulary without words is no name: a row of nothing would be found."""
+    pairs = found("Empty sella syndrome", {"EFO:1": ["asthma"], "EFO:2": ["sella turcica tumour"], "EFO:3": ["gout"]}, 1)
+    assert "EFO:2" in pairs["id"].tolist()
+    assert found("empty", {"EFO:1": ["asthma"]}, 1)["id"].tolist() == ["EFO:1"]
