@@ -203,7 +203,7 @@ def fit_ranking(signals: Signals, world: World, split: pd.DataFrame, *, seed: in
     scores = {hidden: cross_validated(features, label, valid, owner, loci, hidden=hidden, rivals=rivals) for hidden in (0, HIDDEN)}
     aucs = {hidden: _aucs(found, draws) for hidden, found in scores.items()}
     # within a kind of SNPs, which is what these draws compare, the two are close; only hidden units can tell the kinds apart
-    hidden = HIDDEN if float(np.nanmean(aucs[HIDDEN] - aucs[0])) >= 0 else 0
+    hidden = HIDDEN if float(np.nanmean(aucs[HIDDEN] - aucs[0])) > -LEAST_GAIN else 0
     gain = aucs[hidden] - similarity
     mean = float(np.nanmean(gain))
     if mean < LEAST_GAIN or not interval(gain, of_gain)[0] > 0:
