@@ -54,13 +54,15 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
     if not figures.get("scored_pairs"):
         yield "no held-out SNP-trait pair has a vector: nothing to evaluate"
         return
-    yield f"held-out SNP-trait pairs: {figures['scored_pairs']:,} evaluated of {figures['held_out_pairs']:,} (loci that training did not see with that trait)"
+    yield f"held-out SNP-trait pairs: {figures['scored_pairs']:,} evaluated of {figures['held_out_pairs']:,} that were kept from training"
     yield f"{'AUC':24} {'which SNP?':>11} {'which trait?':>13}"
     for label, prefix, end in _AUC_ROWS:
         cells = [figures.get(f"{prefix}auc_{anchor}{end}") for anchor in ("trait", "snp")]
         yield f"{label:24} {_figure(cells[0]):>11} {_figure(cells[1]):>13}"
-    if "mrr" in figures:
-        yield f"trait of a SNP among all traits: MRR {figures['mrr']:.3f}, among the first ten {figures['recall_at_10']:.3f}"
+    for label, prefix in (("similarity", ""), ("score", "score_")):
+        if f"{prefix}mrr" in figures:
+            ranks = f"MRR {figures[f'{prefix}mrr']:.3f}, among the first ten {figures[f'{prefix}recall_at_10']:.3f}"
+            yield f"trait of a SNP among all traits, by {label}: {ranks}"
 
 
 def _bridge(facts: Mapping[str, Any]) -> Iterator[str]:
