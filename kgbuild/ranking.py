@@ -331,10 +331,10 @@ def rivals_of(signals: Signals, world: World, drawn: Sequence[Draws], *, seed: i
             text, snp = int(draws.positive[0][row]), int(draws.positive[1][row])
             allowed = ~world.known(np.arange(n_texts), np.full(n_texts, snp))
             allowed[text] = False
-            near = (near := signals.texts_near(snp))[allowed[near]]
+            near = signals.texts_near(snp)
             alike = np.where(allowed, signals.similarities(snp), -np.inf)
             most = np.argpartition(-alike, min(ALIKE, n_texts - 1))[:ALIKE]
-            others = np.union1d(most[allowed[most]], random.permutation(near)[:NEAR])
+            others = np.union1d(most[allowed[most]], random.permutation(near[allowed[near]])[:NEAR])
             if len(others):
                 texts.append(np.concatenate([[text], others]))
                 snps.append(snp)

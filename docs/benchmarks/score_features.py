@@ -21,6 +21,7 @@ import numpy as np
 from embedder import Model
 from kgbuild import ranking, splits
 from kgbuild.draws import N_NEGATIVES, Draws, World
+from kgbuild.effects import Effects
 from kgbuild.evidence import Evidence
 from kgbuild.ranking import Ranking
 from kgbuild.signals import FEATURES, PARTS, Signals
@@ -70,7 +71,7 @@ def _computed(workspace: Workspace, part: str, n_pairs: int) -> dict[str, Any]:
     model, evidence = Model.load(folder), Evidence.load(folder)
     assert evidence is not None
     encoder, cache = model.open_encoder(), VectorCache(workspace.root / "cache")
-    signals = Signals(model, lambda texts: encode_texts(texts, encoder, cache), evidence)
+    signals = Signals(model, lambda texts: encode_texts(texts, encoder, cache), evidence, Effects.load(folder))
     world = World.of(model, evidence, workspace.folder("tables"))
     split = splits.read_split(folder / "snp_traits.tsv", model.description["splits"]["snp_traits"])
     drawn: list[tuple[str, Draws]] = []

@@ -339,6 +339,7 @@ def _of_workspace(name: str, what: str, part: TrainingPart, progress: Progress |
 
 def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, progress: Progress | None) -> System:
     from embedder import Model
+    from kgbuild.effects import Effects
     from kgbuild.evidence import Evidence
     from kgbuild.ranking import Ranking
     from kgbuild.relatedness import Relatedness
@@ -367,7 +368,8 @@ def _model_of(name: str, folder: Path, by_similarity: bool, part: TrainingPart, 
                 advice="Its own figures are in report.json beside it; leave node_vectors out for a bridge that reads names",
             )
         return BridgeSystem(name, bridge, own, part.node_types)
-    scorer = Scorer(model, lambda texts: own.embed(texts), evidence=Evidence.load(folder), ranking=Ranking.load(folder))
+    evidence, effects = Evidence.load(folder), Effects.load(folder)
+    scorer = Scorer(model, lambda texts: own.embed(texts), evidence=evidence, effects=effects, ranking=Ranking.load(folder))
     scorer.relatedness = Relatedness.load(folder)
     scorer.synonymy = Synonymy.of(model, own.embed, part.tables_dir, folder)
     return ModelSystem(name, scorer, by_similarity=by_similarity)
