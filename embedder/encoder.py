@@ -180,7 +180,7 @@ def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 class TransformerEncoder:
-    """A Hugging Face model, frozen: batches of texts of exactly one length, so that there is neither padding nor a mask."""
+    """A Hugging Face model, frozen: texts of exactly one length side by side, so that there is neither padding nor a mask."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         folder = _find(spec.model)
@@ -216,8 +216,9 @@ class TransformerEncoder:
         done = 0
         for start in range(0, len(texts), SLICE):
             tokens = self.tokens(texts[start : start + SLICE])
-            for rows in _batches([len(ids) for ids in tokens]):
-                vectors[start + rows] = self._forward([tokens[row] for row in rows])
+            for batch in _batches([len(ids) for ids in tokens]):
+                rows = np.concatenate(batch)
+                vectors[start + rows] = self._forward([[tokens[row] for row in same] for same in batch])
                 done += len(rows)
                 if progress is not None:
                     progress("encode", done, len(texts))
@@ -229,7 +230,9 @@ class TransformerEncoder:
 
     def weights(self) -> list[torch.Tensor]:
         """Give the weights that are in memory."""
-        return [*self._model.parameters(), *self._model.buffers()]
+        from embedder.bert import BertReader
+
+        return self._model.weights() if isinstance(self._model, BertReader) else [*self._model.parameters(), *self._model.buffers()]
 
     def module_to_train(self) -> Any:
         """Give the model's network in fp32, as a copy that may be changed."""
@@ -257,22 +260,26 @@ class TransformerEncoder:
         _write_state(self._tuned, folder / WEIGHTS)
         return [*names, "config.json", WEIGHTS]
 
-    def _forward(self, tokens: list[list[int]]) -> Vectors:
+    def _forward(self, tokens: list[list[list[int]]]) -> Vectors:
+        """Read texts that come by length."""
         import torch
 
+        from embedder.bert import BertReader
+
         with torch.inference_mode():
-            hidden = self._model(input_ids=torch.tensor(tokens, device=self._device)).last_hidden_state
-            pooled = hidden[:, 0] if self.spec.pooling == "cls" else hidden.float().mean(dim=1)
+            ids = [torch.tensor(same, device=self._device) for same in tokens]
+            model = self._model
+            states = model(ids) if isinstance(model, BertReader) else [model(input_ids=same).last_hidden_state for same in ids]
+            pooled = torch.cat([hidden[:, 0] if self.spec.pooling == "cls" else hidden.float().mean(dim=1) for hidden in states])
             return cast("Vectors", pooled.float().cpu().numpy())
 
     def _use(self, precision: str) -> None:
         import torch
 
-        from embedder.packing import pack_linears
+        from embedder.bert import bert_reader
 
-        self._model.to(device=self._device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
         if precision == "bf16":
-            pack_linears(self._model)
+            self._model = bert_reader(self._model) or self._model.to(torch.bfloat16)
 
     def _prefers_bf16(self) -> bool:
         """Run some texts both ways: bf16 must be clearly faster, whatever else the machine does, and give the same vectors."""
@@ -338,18 +345,21 @@ def _state_hash(module: Any) -> str:
     return hashlib.sha256(save(_state(module), metadata={"format": "pt"})).hexdigest()
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[npt.NDArray[np.int64]]:
-    """Give rows of equal length together, at most TOKENS_PER_BATCH tokens at a time, shortest first.
+def _batches(lengths: Sequence[int]) -> Iterator[list[npt.NDArray[np.int64]]]:
+    """Give rows by their length, at most TOKENS_PER_BATCH tokens at a time, shortest first.
 
-    >>> [rows.tolist() for rows in _batches([3, 2, 3])]
-    [[1], [0, 2]]
+    >>> [[rows.tolist() for rows in batch] for batch in _batches([3, 2, 3])]
+    [[[1], [0, 2]]]
     """
     sizes = np.asarray(lengths)
-    for length in np.unique(sizes):
-        rows = np.flatnonzero(sizes == length)
-        size = max(1, TOKENS_PER_BATCH // max(1, int(length)))
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size]
+    order = np.argsort(sizes, kind="stable")
+    tokens = np.concatenate([[0], np.cumsum(sizes[order])])
+    start = 0
+    while start < len(order):
+        stop = max(start + 1, int(np.searchsorted(tokens, tokens[start] + TOKENS_PER_BATCH, side="right")) - 1)
+        batch = order[start:stop]
+        yield np.split(batch, np.flatnonzero(np.diff(sizes[batch])) + 1)
+        start = stop
 
 
 def _find(model: str) -> Path:

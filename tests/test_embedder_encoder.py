@@ -73,14 +73,16 @@ def test_a_spec_says_what_is_wrong_with_it() -> None:
         EncoderSpec(pooling="max")
 
 
-def test_batches_hold_texts_of_one_length_within_the_token_limit() -> None:
+def test_batches_hold_texts_by_their_length_within_the_token_limit() -> None:
     from embedder.encoder import TOKENS_PER_BATCH, _batches
 
     lengths = [5] * 1000 + [3000, 7]
-    batches = [rows.tolist() for rows in _batches(lengths)]
-    assert sorted(row for rows in batches for row in rows) == list(range(len(lengths)))
-    assert all(len({lengths[row] for row in rows}) == 1 for rows in batches)
-    assert all(len(rows) == 1 or lengths[rows[0]] * len(rows) <= TOKENS_PER_BATCH for rows in batches)
+    batches = [[rows.tolist() for rows in batch] for batch in _batches(lengths)]
+    assert sorted(row for batch in batches for rows in batch for row in rows) == list(range(len(lengths)))
+    assert all(len({lengths[row] for row in rows}) == 1 for batch in batches for rows in batch)
+    tokens = [sum(lengths[row] for rows in batch for row in rows) for batch in batches]
+    assert tokens == [2045, 2045, 917, 3000]
+    assert TOKENS_PER_BATCH == 2048
 
 
 @pytest.fixture(scope="module")
