@@ -42,15 +42,18 @@ def short_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
         scaling: What the products are multiplied by.
 
     Returns:
-        (texts, tokens, heads, width), in the precision of the query.
+        (texts, heads, tokens, width), in fp32.
     """
     texts, heads, tokens, width = query.shape
-    # laid out by text and head while they are small, then widened
-    q, k, v = (side.reshape(texts * heads, tokens, width).float() for side in (query, key, value))
+    q, k, v = (_laid_out(side).view(texts * heads, tokens, width) for side in (query, key, value))
     share = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scaling).clamp_(max=LARGEST_LOGIT).exp_()
     total = share.reshape(-1, tokens) @ share.new_ones(tokens, 1)  # a product, since sums of short rows are slow as well
-    mixed = torch.bmm(share, v).div_(total.view(texts * heads, tokens, 1)).to(query.dtype)
-    return mixed.view(texts, heads, tokens, width).transpose(1, 2).contiguous()
+    return torch.bmm(share, v).div_(total.view(texts * heads, tokens, 1)).view(texts, heads, tokens, width)
+
+
+def _laid_out(side: torch.Tensor) -> torch.Tensor:
+    """Lay out by text and head and widen, in one go; `to` and `contiguous` go twice."""
+    return torch.empty(side.shape).copy_(side) if side.dtype != torch.float32 else side.contiguous()
 
 
 def _attend(
@@ -62,6 +65,6 @@ def _attend(
     one_way = more["is_causal"] if more.get("is_causal") is not None else getattr(module, "is_causal", True)
     plain = attention_mask is None and not one_way and not more.get("dropout") and more.get("position_bias") is None
     if plain and query.shape == key.shape == value.shape and query.shape[2] <= LONGEST and (scaling := more.get("scaling")):
-        return short_attention(query, key, value, scaling=scaling), None
+        return short_attention(query, key, value, scaling=scaling).transpose(1, 2).to(query.dtype).contiguous(), None
     attended: tuple[torch.Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
     return attended

@@ -72,7 +72,8 @@ class BertReader:
             start = 0
             for number, length in map(torch.Tensor.size, texts):
                 part = slice(start, start + number * length)
-                mixed[part] = self._attend(query_key_value[part].view(number, length, 3, self._heads, -1))
+                by_head = mixed[part].view(number, length, self._heads, -1).transpose(1, 2)
+                by_head.copy_(_attend(*query_key_value[part].view(number, length, 3, self._heads, -1).permute(2, 0, 3, 1, 4)))
                 start = part.stop
             rows = layer.attended_norm(layer.attended(mixed, past=rows))
             rows = layer.norm(layer.down(layer.up(rows), past=rows))
@@ -84,14 +85,11 @@ class BertReader:
         parts = [part for layer in self._layers for part in vars(layer).values()]
         return [self._words, self._positions, *(weights for part in [self._norm, *parts] for weights in (part.weight, part.bias))]
 
-    def _attend(self, query_key_value: torch.Tensor) -> torch.Tensor:
-        number, length, _, heads, width = query_key_value.shape
-        query, key, value = query_key_value.permute(2, 0, 3, 1, 4)
-        if length <= LONGEST:
-            mixed = short_attention(query, key, value, scaling=width**-0.5)
-        else:
-            mixed = scaled_dot_product_attention(query, key, value).transpose(1, 2)
-        return mixed.reshape(number * length, heads * width)
+
+def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    if query.shape[2] <= LONGEST:
+        return short_attention(query, key, value, scaling=query.shape[3] ** -0.5)
+    return scaled_dot_product_attention(query, key, value)
 
 
 class _Layer:
