@@ -167,7 +167,8 @@ def abbreviation(short: str, long: str) -> float:
     """
     letters, words = short_form(short), _WORDS.findall(long.casefold())
     text = "".join(words)
-    if not letters or len(letters) >= len(text):
+    rest = iter(text)
+    if not letters or len(letters) >= len(text) or not all(letter in rest for letter in letters):  # most gene symbols end here
         return 0.0
     begins = np.zeros(len(text), dtype=bool)
     begins[np.cumsum([0, *map(len, words)])[:-1]] = True

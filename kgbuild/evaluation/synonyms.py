@@ -313,7 +313,7 @@ def _figures_by_anchor(system: System, table: str, world: World, held: pd.DataFr
 
     frame = held if held["left_name"].isin(set(world.texts)).all() else held.assign(left_name=held["anew"])
     rows = evaluate_pairs(
-        table, world, frame, scores, draws=options.draws, resamples=options.resamples, seed=options.seed, most_pairs=MOST_PAIRS
+        table, world, frame, scores, draws=options.draws, resamples=options.resamples, seed=options.seed, most_pairs=MOST_PAIRS, ranks=False
     )
     kept = ("ranked_by", "n", "auc", "interval")
     return {row["anchor"]: {key: row[key] for key in kept} for row in rows if row["ranked_by"] == system.name}
