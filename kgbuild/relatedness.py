@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kgbuild.concept_pairs import concept_pairs
+from kgbuild.neighbours import nearest
 from kgbuild.surroundings import GROUPS, Surroundings, normalised, similar_strings
 from kgbuild.vocabulary import normalise_name
 
@@ -199,9 +200,7 @@ class Relatedness:
         group = np.where(concept >= 0, s.groups[concept] if len(s.groups) else -1, -1)
         unknown = np.flatnonzero((concept < 0) & (gene < 0))
         if len(s.groups):
-            for start in range(0, len(unknown), HEADS):
-                rows = unknown[start : start + HEADS]
-                group[rows] = self._nearest_group(base[rows])
+            group[unknown] = self._nearest_group(base[unknown])
         return _Found(texts, base, gene, concept, group)
 
     def _nearest_group(self, base: Floats) -> Integers:
@@ -210,11 +209,9 @@ class Relatedness:
         Of 527 drugs, each left out in turn, this finds 91 %, and takes 0.3 % of diseases for drugs.
         """
         groups, drug = self.surroundings.groups, GROUPS.index("drug")
-        cosines = base @ self.surroundings.vectors.T
-        few = min(5, len(groups))
-        nearest = np.argpartition(-cosines, few - 1, axis=1)[:, :few]
-        drugs = (groups[nearest] == drug).sum(axis=1)
-        return np.where(drugs >= min(2, few), drug, groups[cosines.argmax(axis=1)])
+        rows, _ = nearest(base, self.surroundings.vectors, 5)
+        drugs = (groups[rows] == drug).sum(axis=1)
+        return np.where(drugs >= min(2, len(groups)), drug, groups[rows[:, 0]])
 
     def sort(self, found: _Found, left: Integers, right: Integers) -> Iterator[_Pairs]:
         """Part pairs by kind; those of no kind are left out."""
