@@ -1,4 +1,4 @@
-"""A BERT in bfloat16 in, one that reads names fast on a CPU out: the same sums, in an order that a processor's matrix unit likes.
+"""A BERT in, one that reads names fast in bfloat16 on a CPU out: the same sums, in an order that a processor's matrix unit likes.
 
 The words of many texts are rows of one matrix, whatever text they belong to, filled up to a few sizes. Otherwise oneDNN compiles each
 product anew for every number of rows, an eighth of the time of reading 5,000 names; and lays its weights out anew in every call, a
