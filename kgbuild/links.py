@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPOSED", "DECIDED", "JUSTIFICATIONS", "NO_TERM", "VERSION", "link", "map_texts", "read_subjects", "read_terms"]
 
-VERSION = 5
+VERSION = 6
 
 Embed = Callable[[list[str]], np.ndarray]  # texts -> float32 (n, d), rows of length 1
 Progress = Callable[[str, int, int], None]

@@ -100,7 +100,7 @@ def _links(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"    right at 1 {figures['hits_at_1']:.3f}, among ten {figures['hits_at_10']:.3f}, MRR {figures['mrr']:.3f}"
     if "ece" in figures:
         low, high = figures["ece_interval"]
-        yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {low:.3f} to {high:.3f}; Brier {figures['brier']:.3f}; {_accepted(figures)}"
+        yield f"    calibration error (ECE) {figures['ece']:.3f}, 95 % interval {low:.3f} to {high:.3f}, {figures['ece_by_chance']:.3f} by chance alone; Brier {figures['brier']:.3f}; {_accepted(figures)}"
         if "set_coverage" in figures:
             yield f"    candidate sets hold the right term of {figures['set_coverage']:.3f}, with {figures['set_size']:.1f} terms on average"
         absent = facts["figures"]["a_fifth_without_answer"]

@@ -3,7 +3,7 @@
     python tests/neo4j_kills.py GRAPH_FOLDER [MOMENTS] [VERSION]
 
 Each round starts from an empty database. A load runs in a process of its own; after a random part of the time that a whole
-one takes, the client or the server is killed (SIGKILL). The load is then given again, and every row of the database is
+one takes (one moment in each of as many equal parts), the client or the server is killed (SIGKILL). The load is then given again, and every row of the database is
 compared with the files, property by property.
 """
 
@@ -66,7 +66,7 @@ def kill_and_load(server: Neo4jServer, graph: GraphFiles, moments: int, *, seed:
     whole = [_seconds_of_a_load(server, graph) for _ in range(2)][1]  # the first one warms the server's Java up
     for number in range(moments):
         server.empty()
-        yield _round(server, graph, "client" if number % 2 == 0 else "server", chance.uniform(0, whole))
+        yield _round(server, graph, "client" if number % 2 == 0 else "server", whole * (number + chance.random()) / moments)
 
 
 def _seconds_of_a_load(server: Neo4jServer, graph: GraphFiles) -> float:

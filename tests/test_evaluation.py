@@ -15,6 +15,7 @@ from small_terms import embed, organ_gold, organ_terms
 from kgbuild.evaluation.mapping import (
     Calibrated,
     calibrate,
+    calibration_error_by_chance,
     evaluate_links,
     expected_calibration_error,
     f1_by_relation,
@@ -106,6 +107,13 @@ def test_too_little_gold_leaves_another_encoder_uncalibrated() -> None:
 def test_a_perfect_forecast_has_no_calibration_error_and_a_sure_wrong_one_all() -> None:
     assert expected_calibration_error(np.array([1.0, 0.0, 0.0, 1.0]), np.array([1, 0, 0, 1])) == 0
     assert expected_calibration_error(np.ones(4), np.zeros(4)) == 1
+
+
+def test_probabilities_that_are_true_show_an_error_by_chance_where_subjects_are_few() -> None:
+    assert calibration_error_by_chance(np.array([1.0, 0.0])) == 0
+    assert calibration_error_by_chance(np.full(1, 0.5)) == 0.5
+    half_normal = (2 / np.pi * 0.25 / 400) ** 0.5
+    assert calibration_error_by_chance(np.full(400, 0.5)) == pytest.approx(half_normal, rel=0.1)
 
 
 def test_the_reliability_plot_is_well_formed_and_has_a_dot_per_bin(report: Calibrated) -> None:

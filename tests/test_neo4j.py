@@ -233,9 +233,10 @@ def test_indexes_and_constraints_are_online(store: Neo4jStore, graph: GraphFiles
 @pytest.mark.parametrize("version", neo4j_server.VERSIONS)
 @pytest.mark.timeout(1200)
 def test_killed_at_any_moment_the_next_load_gives_the_same_graph(version: str, neo4j_servers: Servers, finished: Workspace) -> None:
-    rounds = list(kill_and_load(neo4j_servers(version), GraphFiles(finished.folder("graph")), moments=5, seed=7))
+    seed = neo4j_server.VERSIONS.index(version)  # other moments for each
+    rounds = list(kill_and_load(neo4j_servers(version), GraphFiles(finished.folder("graph")), moments=3, seed=seed))
     print("\n".join(killed.line() for killed in rounds))
-    assert [killed.wrong for killed in rounds] == [[]] * 5
+    assert [killed.wrong for killed in rounds] == [[]] * 3
     assert any(killed.created for killed in rounds)
 
 

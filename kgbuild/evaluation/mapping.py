@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Calibrated",
     "calibrate",
+    "calibration_error_by_chance",
     "evaluate_links",
     "expected_calibration_error",
     "f1_by_relation",
@@ -295,7 +296,11 @@ def _summary(firsts: pd.DataFrame, calibrated: bool, *, interval: bool = True) -
     }
     if not calibrated:
         return figures
-    figures |= {"ece": _rounded(expected_calibration_error(p, right)), "brier": _rounded(((p - right) ** 2).mean())}
+    figures |= {
+        "ece": _rounded(expected_calibration_error(p, right)),
+        "ece_by_chance": _rounded(calibration_error_by_chance(p)),
+        "brier": _rounded(((p - right) ** 2).mean()),
+    }
     if interval:
         figures["ece_interval"] = [_rounded(x) for x in _interval(p, right, firsts["component"].to_numpy())]
     for end in ("", *(f"_at_{wanted:.0%}" for wanted in WANTED)):
@@ -330,6 +335,18 @@ def expected_calibration_error(p: np.ndarray, right: np.ndarray) -> float:
     """
     bins = _bins(p, right)
     return round(sum(b["n"] * abs(b["p"] - b["right"]) for b in bins) / max(len(p), 1), 12)
+
+
+def calibration_error_by_chance(p: np.ndarray) -> float:
+    """Compute the ECE that probabilities show which are exactly true: the mean over draws of what is right from them.
+
+    It falls with the number of subjects; an ECE near it says nothing against a calibration.
+
+    >>> bool(calibration_error_by_chance(np.full(50, 0.5)) > 5 * calibration_error_by_chance(np.full(5_000, 0.5)))
+    True
+    """
+    rng = np.random.default_rng(0)
+    return float(np.mean([expected_calibration_error(p, rng.random(len(p)) < p) for _ in range(RESAMPLES)]))
 
 
 def _bins(p: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:

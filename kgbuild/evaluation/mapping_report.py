@@ -19,7 +19,7 @@ _GOLD = {
 }
 _COLUMNS = {
     "what": "mappings", "gold": "gold", "n": "n", "hits_at_1": "Hits@1", "hits_at_10": "Hits@10", "mrr": "MRR",
-    "ece": "ECE", "ece_interval": "95 % interval", "brier": "Brier", "ece_same": "ECE of p_same", "n_same": "on",
+    "ece": "ECE", "ece_interval": "95 % interval", "ece_by_chance": "ECE by chance", "brier": "Brier", "ece_same": "ECE of p_same", "n_same": "on",
     "coverage_at_95%": "accepted at .95", "precision_at_95%": "right of these", "coverage_at_90%": "accepted at .90", "precision_at_90%": "of these",
     "set_coverage": "right term in the set", "set_size": "terms in the set",
     "relation_f1": "relation F1", "relation_f1_exact_broad": "exact and broad", "relations_said": "relations judged",
@@ -27,6 +27,7 @@ _COLUMNS = {
 _NOTES = (
     "Accepted at .95 and .90: the share of first answers that the fit accepts when that precision is wanted, and how many of them are right. "
     "Relation F1: macro over exact, broad and narrow, of right terms whose curators said which.",
+    "ECE by chance: what probabilities that are exactly true would show on so many subjects.",
     "ECE of p_same: of first answers, where the curators' set says which right terms are exact.",
     "The mean over vocabularies, and that over the curators' sets, counts each of them the same.",
 )
