@@ -40,8 +40,6 @@ def test_asking_for_more_than_there_is_gives_all_and_nothing_gives_nothing() -> 
 
 @pytest.mark.slow
 def test_bfloat16_proposals_lead_to_the_same_neighbours() -> None:
-    import torch  # noqa: F401
-
     queries, vectors = random_units(40), random_units(6000, seed=1)
     propose = neighbours._propose_by_torch(vectors)
     rows, cosines, sure = neighbours._rescored(queries, vectors, propose(queries, 60), 10, neighbours._COARSE_ERROR)

@@ -18,7 +18,7 @@ from kgbuild.schema import NODE_LABELS
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "cypher" / "browser")]
 
-import neo4j_browser  # noqa: E402
+import neo4j_browser  # noqa: E402 - on the path since the line above
 import serve  # noqa: E402
 
 STYLE = ROOT / "cypher" / "browser" / "style.grass"
