@@ -449,8 +449,8 @@ def _with_twins(targets: frozenset[str], twins: Mapping[str, frozenset[str]]) ->
 
 
 def _at_most(judged: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Keep so many subjects of each set, drawn by their hash."""
-    numbers = _hashes(judged["subject_id"] + "\x1f" + judged["subject_label"])
+    """Keep so many subjects of each set, drawn by a hash of their own: who is kept must not say whose term is taken away."""
+    numbers = _hashes("kept\x1f" + judged["subject_id"] + "\x1f" + judged["subject_label"])
     rank = judged.assign(number=numbers).groupby("set")["number"].rank(method="first")
     return judged[(rank <= most).to_numpy()].reset_index(drop=True)
 

@@ -85,6 +85,13 @@ def test_chances_of_a_choice_are_those_of_a_softmax_with_one_more_that_is_worth_
         assert np.allclose(choice_logits(utility, subject)[subject == number], np.log(p / (1 - p)))
 
 
+def test_a_fifth_of_those_drawn_from_a_large_set_lack_their_term() -> None:
+    few = gold_pairs(pd.DataFrame(organ_gold()), organ_terms(), embed, absent=0.2, repeat_absent=True, most=60)
+    shown_once = ~few.absent
+    assert shown_once.sum() == 120  # of two sets
+    assert 10 <= few.absent.sum() <= 38  # 24 are expected
+
+
 def test_of_a_large_set_of_curators_some_subjects_are_drawn_whatever_the_others_are() -> None:
     rows = pd.DataFrame(organ_gold())
     some = gold_pairs(rows, organ_terms(), embed, most=50)
