@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from small_terms import embed, organ_gold, organ_terms, subjects, terms
 
+from kgbuild import calibration
 from kgbuild.calibration import (
     MIN_GOLD,
     NEVER,
@@ -165,6 +168,19 @@ def test_a_residual_text_and_a_contradiction_are_never_the_same(fitted: Calibrat
     assert (residual["p"] <= NEVER).all()
     assert len(chronic)
     assert (chronic["p"] <= NEVER).all()
+
+
+def test_a_precision_seen_on_few_is_drawn_towards_what_the_probabilities_expect() -> None:
+    few, many = (dict(calibration._curve(np.full(n, 0.8), np.ones(n), np.ones(n)))[0.5] for n in (40, 40_000))
+    assert 0.78 < few < 0.84 < 0.99 < many < 1
+
+
+def test_one_component_with_most_of_the_gold_leaves_a_threshold_for_what_is_the_same(gold: GoldPairs) -> None:
+    places = np.arange(len(gold.sets))
+    lumped = replace(gold, components=np.where(places % 3 < 2, 0, places))
+    made = fit(lumped, encoder="hashed")
+    assert made is not None
+    assert made.same_threshold(0.5) < 1
 
 
 def test_a_threshold_asks_more_for_a_higher_precision_and_is_out_of_reach_where_nothing_was_that_right() -> None:
