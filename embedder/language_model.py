@@ -230,7 +230,8 @@ class TunedTexts:
         lengths = self._lengths[ids]
         longest = int(lengths.max())
         offsets = self._starts[ids][:, None] + np.minimum(np.arange(longest), lengths[:, None] - 1)
-        words = self._words[torch.from_numpy(np.searchsorted(self._distinct, self._tokens[offsets])).to(self._device)]
+        places = torch.from_numpy(np.searchsorted(self._distinct, self._tokens[offsets])).to(self._device)
+        words = functional.embedding(places, self._words)  # not self._words[places]: see Learner._side
         mask = None
         if (lengths < longest).any():
             mask = torch.from_numpy(np.arange(longest) < lengths[:, None]).to(self._device)

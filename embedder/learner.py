@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as functional
 
 from embedder.artifact import Model
 from embedder.centroid import BLOCK_SHARE, centroids
@@ -231,7 +232,11 @@ class Learner:
         return loss
 
     def _side(self, kind: str, ids: Integers, touched: Touched) -> torch.Tensor:
-        """Give the vectors of one side; each distinct text or SNP is computed once, by one process."""
+        """Give the vectors of one side; each distinct text or SNP is computed once, by one process.
+
+        Rows that come more than once are looked up by `embedding`: the gradient of `rows[places]` adds up in whatever order
+        threads come, so that a run would not end with the same bits twice.
+        """
         distinct, inverse = np.unique(ids, return_inverse=True)
         if kind == "text":
             owners = self._text_owners[np.searchsorted(self._batch_texts, distinct)]
@@ -239,7 +244,7 @@ class Learner:
         else:
             owners = self.processes.owners(len(distinct))
             part = self._snps(distinct, owners, touched)
-        return self.processes.gather(part, owners)[self._numbers(inverse)]
+        return functional.embedding(self._numbers(inverse), self.processes.gather(part, owners))
 
     def _texts(self, ids: Integers, owners: Integers, touched: Touched) -> torch.Tensor:
         lm = self.texts.vectors(ids[owners == self.processes.rank])
@@ -342,7 +347,7 @@ def _added(table: RowTable, rows: Integers, touched: Touched) -> torch.Tensor:
     touched.append((table, ids, taken))
     out = torch.zeros(len(rows), taken.shape[1], device=device)
     places = torch.from_numpy(np.flatnonzero(rows >= 0)).to(device)
-    return out.index_copy(0, places, taken[torch.from_numpy(inverse).to(device)])
+    return out.index_copy(0, places, functional.embedding(torch.from_numpy(inverse).to(device), taken))
 
 
 def _or_zero(rows: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

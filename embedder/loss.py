@@ -64,4 +64,4 @@ def ranking_loss(
     cosines = (left * right).sum(dim=1).float()
     if not len(stronger):
         return cosines.sum() * 0.0
-    return functional.softplus(-scale * (cosines[stronger] - cosines[weaker])).mean()
+    return functional.softplus(-scale * (cosines.index_select(0, stronger) - cosines.index_select(0, weaker))).mean()

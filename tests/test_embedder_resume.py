@@ -35,11 +35,8 @@ trained(folder, resume=resume, progress=watch).save(folder)
 
 
 def trained(folder: Path | None, *, settings: TrainingSettings = SETTINGS, resume: bool = False, progress=None) -> Model:  # type: ignore[no-untyped-def]
-    import torch
-
     from embedder import train
 
-    torch.set_num_threads(1)
     metrics = folder / "metrics.jsonl" if folder else None
     vectors = ENCODER.encode(DATA.texts)
     return train(DATA, vectors, settings, encoder=ENCODER, checkpoints=folder, resume=resume, metrics_path=metrics, progress=progress)
@@ -70,6 +67,22 @@ def test_a_run_that_was_killed_twice_and_resumed_ends_with_the_same_bits(tmp_pat
     assert run(killed, 0, "resume") == 0
     assert same(Model.load(whole), Model.load(killed))
     assert lines(whole / "metrics.jsonl") == lines(killed / "metrics.jsonl")
+
+
+def test_several_threads_end_with_the_same_bits_each_time() -> None:
+    import torch
+
+    from embedder import train
+
+    data = little_data(n_snps=300)
+    settings = replace(SMALL, epochs=2, batch_size=256, dimension=256, ranking=0.1)  # gradients large enough to be shared out
+    vectors, threads = ENCODER.encode(data.texts), torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        one, other = (train(data, vectors, settings, encoder=ENCODER) for _ in range(2))
+    finally:
+        torch.set_num_threads(threads)
+    assert same(one, other)
 
 
 def test_a_run_that_is_out_of_time_can_be_resumed(tmp_path: Path) -> None:

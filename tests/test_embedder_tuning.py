@@ -122,11 +122,7 @@ def test_a_trained_model_is_read_as_it_was_written_and_its_texts_are_not_the_old
 
 
 def test_a_tuned_run_that_stopped_is_resumed_to_the_bit(bert: TextEncoder, tmp_path: Path) -> None:
-    import torch
-
     from embedder import train
-
-    torch.set_num_threads(1)
 
     def run(settings: TrainingSettings, folder: Path | None, resume: bool = False) -> Model:
         return train(DATA, None, settings, encoder=bert, checkpoints=folder, resume=resume)
@@ -137,6 +133,28 @@ def test_a_tuned_run_that_stopped_is_resumed_to_the_bit(bert: TextEncoder, tmp_p
     resumed = run(settings, tmp_path, resume=True)
     assert resumed.encoder_key == whole.encoder_key  # a hash of the language model's weights
     assert np.array_equal(resumed.snp_vectors, whole.snp_vectors)
+
+
+def test_several_threads_give_the_same_gradients_each_time(bert: TextEncoder) -> None:
+    import torch
+
+    from embedder.language_model import TunedTexts
+
+    texts = [f"{left} {right} disease" for left in "abcdefghijklmnop" for right in "abcdefghijklmnop"]  # large enough to be shared out
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        found = []
+        for _ in range(2):
+            opened = TunedTexts(bert, texts, TUNED, device=torch.device("cpu"), bf16=False)
+            opened.prepare(np.arange(len(texts)), 7)
+            vectors = opened.vectors(np.arange(len(texts)))
+            (vectors @ vectors.T).logsumexp(1).sum().backward()  # type: ignore[no-untyped-call]
+            opened.backward()
+            found.append({name: p.grad.numpy().copy() for name, p in opened.module.named_parameters() if p.grad is not None})
+    finally:
+        torch.set_num_threads(threads)
+    assert all(np.array_equal(gradient, found[1][name]) for name, gradient in found[0].items())
 
 
 def test_a_gradient_cache_may_be_switched_on_when_a_run_is_resumed(bert: TextEncoder, tmp_path: Path) -> None:
