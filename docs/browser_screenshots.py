@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "tests")]
 
 import neo4j_browser  # noqa: E402 - on the path since the line above
-import neo4j_browser_page as browser  # noqa: E402
-from neo4j_server import VERSIONS, Neo4jServer, running  # noqa: E402
+import neo4j_browser_page as browser  # noqa: E402 - likewise
+from neo4j_server import VERSIONS, Neo4jServer, running  # noqa: E402 - likewise
 
 __all__ = ["pictures"]
 

@@ -125,3 +125,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{len(ours)} tests against a real Neo4j were SKIPPED on this machine:")
         for reason in sorted(set(ours)):
             terminalreporter.line(f"  {reason}")
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    """Let torch share its work out, however few cores there are."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(threads)

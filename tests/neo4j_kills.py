@@ -3,8 +3,8 @@
     python tests/neo4j_kills.py GRAPH_FOLDER [MOMENTS] [VERSION]
 
 Each round starts from an empty database. A load runs in a process of its own; after a random part of the time that a whole
-one takes (one moment in each of as many equal parts), the client or the server is killed (SIGKILL). The load is then given again, and every row of the database is
-compared with the files, property by property.
+one takes (one moment in each of as many equal parts), the client or the server is killed (SIGKILL). The load is then given
+again, and every row of the database is compared with the files, property by property.
 """
 
 from __future__ import annotations

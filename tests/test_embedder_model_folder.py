@@ -47,7 +47,8 @@ def test_a_snp_lies_at_the_weighted_mean_of_its_texts_and_leans_to_its_block() -
 
 
 def test_text_vectors_equal_the_torch_heads() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     from embedder.model import Generel
 
     model = with_residuals()

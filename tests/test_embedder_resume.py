@@ -69,19 +69,14 @@ def test_a_run_that_was_killed_twice_and_resumed_ends_with_the_same_bits(tmp_pat
     assert lines(whole / "metrics.jsonl") == lines(killed / "metrics.jsonl")
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_several_threads_end_with_the_same_bits_each_time() -> None:
-    import torch
-
     from embedder import train
 
     data = little_data(n_snps=300)
     settings = replace(SMALL, epochs=2, batch_size=256, dimension=256, ranking=0.1)  # gradients large enough to be shared out
-    vectors, threads = ENCODER.encode(data.texts), torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        one, other = (train(data, vectors, settings, encoder=ENCODER) for _ in range(2))
-    finally:
-        torch.set_num_threads(threads)
+    vectors = ENCODER.encode(data.texts)
+    one, other = (train(data, vectors, settings, encoder=ENCODER) for _ in range(2))
     assert same(one, other)
 
 

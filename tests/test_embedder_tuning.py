@@ -135,25 +135,21 @@ def test_a_tuned_run_that_stopped_is_resumed_to_the_bit(bert: TextEncoder, tmp_p
     assert np.array_equal(resumed.snp_vectors, whole.snp_vectors)
 
 
+@pytest.mark.usefixtures("four_threads")
 def test_several_threads_give_the_same_gradients_each_time(bert: TextEncoder) -> None:
     import torch
 
     from embedder.language_model import TunedTexts
 
     texts = [f"{left} {right} disease" for left in "abcdefghijklmnop" for right in "abcdefghijklmnop"]  # large enough to be shared out
-    threads = torch.get_num_threads()
-    torch.set_num_threads(4)
-    try:
-        found = []
-        for _ in range(2):
-            opened = TunedTexts(bert, texts, TUNED, device=torch.device("cpu"), bf16=False)
-            opened.prepare(np.arange(len(texts)), 7)
-            vectors = opened.vectors(np.arange(len(texts)))
-            (vectors @ vectors.T).logsumexp(1).sum().backward()  # type: ignore[no-untyped-call]
-            opened.backward()
-            found.append({name: p.grad.numpy().copy() for name, p in opened.module.named_parameters() if p.grad is not None})
-    finally:
-        torch.set_num_threads(threads)
+    found = []
+    for _ in range(2):
+        opened = TunedTexts(bert, texts, TUNED, device=torch.device("cpu"), bf16=False)
+        opened.prepare(np.arange(len(texts)), 7)
+        vectors = opened.vectors(np.arange(len(texts)))
+        (vectors @ vectors.T).logsumexp(1).sum().backward()  # type: ignore[no-untyped-call]
+        opened.backward()
+        found.append({name: p.grad.numpy().copy() for name, p in opened.module.named_parameters() if p.grad is not None})
     assert all(np.array_equal(gradient, found[1][name]) for name, gradient in found[0].items())
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "cypher" / "browser")]
 
 import neo4j_browser  # noqa: E402 - on the path since the line above
-import serve  # noqa: E402
+import serve  # noqa: E402 - likewise
 
 STYLE = ROOT / "cypher" / "browser" / "style.grass"
 COLOURS = dict(re.findall(r"node\.(\w+) \{\s*color: (#\w+);", STYLE.read_text(encoding="utf-8")))

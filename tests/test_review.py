@@ -249,7 +249,7 @@ def test_undo_goes_back_and_a_key_pressed_again_takes_back(page: Any) -> None:
 def test_progress_outlives_the_page(page: Any) -> None:
     assert press(page, "a", "r") == "Other diabetes"
     page.reload()
-    page.locator("h2", has_text="Other diabetes").wait_for()  # a busy browser hands its storage over a moment later
+    page.locator("h2", has_text="Other diabetes").wait_for()  # the storage may be handed over a moment later
     assert "2 of 4 concepts, 2 decisions" in page.locator("#count").inner_text()
     assert press(page, "u") == 'Type "2" diabetes'
 
